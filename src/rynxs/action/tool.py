@@ -32,9 +32,9 @@ class ShellExec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cwd: Annotated[Path, Meta(description="Working directory, in the workspace.")] = "."
     env: Annotated[dict[Text, Text], Meta(max_length=256, description="Added to the environment.")] = {}
     stdin: Annotated[str, Meta(max_length=MAX_CONTENT, description="Given on standard input.")] = ""
-    timeout: Annotated[
-        float, Meta(gt=0, le=86400, description="Seconds until the whole process tree is killed.")
-    ] = 60.0
+    timeout: Annotated[float, Meta(gt=0, le=86400, description="Seconds until the whole process tree is killed.")] = (
+        60.0
+    )
 
 
 class FileRead(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

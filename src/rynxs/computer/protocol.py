@@ -1,11 +1,12 @@
 """The protocol between a gateway and a computer's daemon.
 
 Frames are a length (4 bytes, big-endian) and a MessagePack map with a `type`. The connection is ordered and
-private to the two. The daemon speaks first (`Hello`). Then the gateway gives its fence (`Claim`), and only then
-it may `Run`. Many actions share the connection; every frame of an action carries its id.
+private to the two. The daemon speaks first (`Hello`). Then the gateway gives its fence (`Claim`), and only
+then it may `Run`. Many actions share the connection; every frame of an action carries its id.
 
-The daemon keeps an ended action's `Ended` frame and its output until `Settled` says that the outcome is durable, so that
-a gateway that lost the answer can `Query`. An id that was queried and unknown is refused from then on.
+The daemon keeps an ended action's `Ended` frame and its output until `Settled` says that the outcome is
+durable, so that a gateway that lost the answer can `Query`. An id that was queried and unknown is refused
+from then on.
 """
 
 from __future__ import annotations
@@ -52,7 +53,10 @@ class Claim(Struct, frozen=True, kw_only=True, tag_field="type", tag="claim"):
 
 
 class Run(Struct, frozen=True, kw_only=True, tag_field="type", tag="run"):
-    """Run one decided action. `args` is the JSON of the tool's arguments; `timeout` and `max_output` bound it."""
+    """Run one decided action.
+
+    `args` is the JSON of the tool's arguments; `timeout` and `max_output` bound it.
+    """
 
     action: str
     fence: Fence
@@ -114,9 +118,12 @@ ToGateway = Hello | Output | Ended | Running | Refused
 
 PROTOCOL = 1
 
-_to_daemon = msgspec.msgpack.Decoder(ToDaemon)
-_to_gateway = msgspec.msgpack.Decoder(ToGateway)
+_to_daemon: msgspec.msgpack.Decoder[ToDaemon] = msgspec.msgpack.Decoder(ToDaemon)
+_to_gateway: msgspec.msgpack.Decoder[ToGateway] = msgspec.msgpack.Decoder(ToGateway)
 _encoder = msgspec.msgpack.Encoder()
+
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for rubbish: also for text that is not UTF-8, and for deep nesting."""
 
 
 class ProtocolError(Exception):
@@ -133,7 +140,7 @@ def decode_to_daemon(body: bytes) -> ToDaemon:
     """A frame's body, as the daemon reads it. Raises ProtocolError."""
     try:
         return _to_daemon.decode(body)
-    except msgspec.MsgspecError as error:
+    except _UNDECODABLE as error:
         raise ProtocolError(f"the gateway sent a frame that is not of this protocol: {error}") from error
 
 
@@ -141,5 +148,5 @@ def decode_to_gateway(body: bytes) -> ToGateway:
     """A frame's body, as the gateway reads it: it comes from an untrusted computer. Raises ProtocolError."""
     try:
         return _to_gateway.decode(body)
-    except msgspec.MsgspecError as error:
+    except _UNDECODABLE as error:
         raise ProtocolError(f"the computer sent a frame that is not of this protocol: {error}") from error

@@ -1,0 +1,1 @@
+"""Measurements: `python -m bench [name...]`. They print; nothing asserts a time."""

@@ -1,0 +1,111 @@
+"""`rynxs exec`: run a command in an agent's computer, as if it were here."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rynxs.cli.connection import check, connect, namespace_option, output_option, server_option
+from rynxs.cli.main import Failure
+
+if TYPE_CHECKING:
+    import httpx2
+
+REFUSED = 125
+"""Exit code of Rynxs' own refusal or failure, as `env` and container runtimes use it."""
+
+
+@click.command("exec")
+@click.argument("agent")
+@click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option("--cwd", default=".", help="Working directory, in the workspace.")
+@click.option("-e", "--env", multiple=True, metavar="NAME=VALUE", help="Add to the environment.")
+@click.option("-i", "--stdin", is_flag=True, help="Pass standard input on (read to its end first).")
+@click.option("--timeout", type=float, default=600.0, show_default=True, help="Seconds until it is killed.")
+@click.option("--id", "id_", help="Action id (a UUIDv7); makes repeating this command safe.")
+@namespace_option
+@server_option
+@output_option
+def exec_command(
+    agent: str,
+    argv: tuple[str, ...],
+    cwd: str,
+    env: tuple[str, ...],
+    stdin: bool,
+    timeout: float,
+    id_: str | None,
+    namespace: str,
+    server: str,
+    output: str,
+) -> int:
+    """Run a command in an agent's computer and return its exit code (125: Rynxs refused or failed).
+
+    \b
+    rynxs exec dev -- pytest -q
+    rynxs exec dev --cwd src -e DEBUG=1 -- make all
+    echo hello | rynxs exec dev -i -- tee hello.txt
+    """
+    pairs = [pair.partition("=") for pair in env]
+    if any(not sign or not name for name, sign, _ in pairs):
+        raise Failure("--env takes NAME=VALUE", REFUSED)
+    args: dict[str, Any] = {
+        "argv": list(argv),
+        "cwd": cwd,
+        "env": {name: value for name, _, value in pairs},
+        "stdin": sys.stdin.read() if stdin else "",
+        "timeout": timeout,
+    }
+    body = {"tool": "shell_exec", "args": args} | ({"id": id_} if id_ else {})
+    path = f"/v1/namespaces/{namespace}/agents/{agent}/actions"
+    with connect(server, exit_code=REFUSED) as client:
+        if output == "json":
+            response = client.post(path, json=body)
+            print(response.text)
+            return _exit_code(response.json()["outcome"]) if response.is_success else REFUSED
+        with client.stream("POST", path, json=body, headers={"Accept": "text/event-stream"}) as response:
+            check(response, exit_code=REFUSED)
+            return _show(response)
+
+
+def _show(response: httpx2.Response) -> int:
+    event = ""
+    for line in response.iter_lines():
+        field, _, value = line.partition(": ")
+        if field == "event":
+            event = value
+        elif field == "data" and event == "output":
+            _write(json.loads(value))
+        elif field == "data" and event == "problem":
+            raise Failure(json.loads(value)["detail"], REFUSED)
+        elif field == "data" and event == "outcome":
+            return _end(json.loads(value))
+    raise Failure("the server ended the answer before the outcome; look for it with: rynxs log tail", REFUSED)
+
+
+def _write(output: dict[str, str]) -> None:
+    data = base64.b64decode(output["content"]) if output["encoding"] == "base64" else output["content"].encode()
+    stream = sys.stdout if output["stream"] == "stdout" else sys.stderr
+    stream.buffer.write(data)
+    stream.buffer.flush()
+
+
+def _end(answer: dict[str, Any]) -> int:
+    outcome = answer["outcome"]
+    for stream in ("stdout", "stderr"):
+        dropped = outcome.get(stream, {}).get("dropped", 0)
+        if dropped:
+            print(f"rynxs: {stream} was cut: {dropped} bytes more were written", file=sys.stderr)
+    if outcome["ending"] != "Finished":
+        raise Failure(f"{outcome['ending']}: {outcome.get('error', '')} (action {answer['action']})", REFUSED)
+    return _exit_code(outcome)
+
+
+def _exit_code(outcome: dict[str, Any]) -> int:
+    result = outcome.get("result") or {}
+    if outcome["ending"] != "Finished":
+        return REFUSED
+    return 128 + int(result["signal"]) if "signal" in result else int(result["exit_code"])

@@ -1,0 +1,115 @@
+"""`rynxs log`: read the log, and verify it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rynxs.cli.connection import DEFAULT_SERVER, check, connect, output_option, server_option
+from rynxs.cli.main import Failure
+
+STREAM = "shard-0"
+
+
+@click.group("log")
+def log_command() -> None:
+    """Read the log, and find out whether it was changed."""
+
+
+@log_command.command("tail")
+@click.option("-f", "--follow", is_flag=True, help="Stay, and show events as they come.")
+@click.option("-l", "--lines", default=20, show_default=True, type=click.IntRange(min=0), help="How many of the last.")
+@server_option
+@output_option
+def tail(follow: bool, lines: int, server: str, output: str) -> None:
+    """Show the last events.
+
+    \b
+    rynxs log tail
+    rynxs log tail -f -o json | jq .data
+    """
+    with connect(server) as client:
+        query = {"last": str(lines), "follow": "true" if follow else "false"}
+        with client.stream("GET", f"/v1/log/{STREAM}/events", params=query) as response:
+            check(response)
+            for line in response.iter_lines():
+                print(line if output == "json" else shown(STREAM, json.loads(line)), flush=True)
+
+
+def shown(stream: str, event: dict[str, Any]) -> str:
+    """One event as a line for people."""
+    time = datetime.fromisoformat(event["time"]).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    name = event["subject"].rpartition("/")[2]
+    return f"{time} {stream} {event['seq']:<5} {event['type']:<16} {name} {_details(event)}".rstrip()
+
+
+def _details(event: dict[str, Any]) -> str:
+    data = event["data"]
+    if event["type"] == "action.decided":
+        args = data["action"]["args"]
+        short = args.get("argv", args.get("path", args)) if isinstance(args, dict) else args
+        text = json.dumps(short, ensure_ascii=False, separators=(",", ":"))
+        text = text if len(text) <= 160 else text[:157] + "..."
+        return f"{data['action']['tool']} {data['effect']} {data['rule'] or '-'}  {text}  by {event['actor']}"
+    if event["type"] == "action.finished":
+        ended = data["outcome"]
+        if "exit_code" in data:
+            ended += f" exit {data['exit_code']}"
+        parts = [f"{ended}  {data.get('seconds', 0):.1f} s"]
+        for label, stream in (("out", "stdout"), ("err", "stderr")):
+            captured = data.get(stream)
+            if captured and captured["bytes"]:
+                parts.append(f"{label} {captured['bytes']} B sha256:{captured['sha256'][:8]}...")
+        if data.get("error"):
+            parts.append(data["error"])
+        return "  ".join(parts)
+    return " ".join(
+        f"{key}={shlex.quote(str(data[key]))}" for key in ("operation", "writer", "epoch", "hash") if key in data
+    )
+
+
+@log_command.command("verify")
+@click.argument("url", required=False)
+@click.option("--stream", help="Only this stream (default: all).")
+@click.option(
+    "--trust",
+    type=click.Path(path_type=Path),
+    help="Trust file (default: the one in the user's state folder).",
+)
+@click.option(
+    "--anchor",
+    type=click.Path(path_type=Path),
+    help="Folder with anchors (default: in the user's state folder).",
+)
+@server_option
+@output_option
+def verify(
+    url: str | None, stream: str | None, trust: Path | None, anchor: Path | None, server: str, output: str
+) -> int:
+    """Find out whether anything was changed, from the log's bytes and the trust file alone.
+
+    URL is the log's folder (file:///...); by default the log of the local server. Exit code 0: complete and
+    unchanged; 1: tampered; 2: could not check.
+
+    \b
+    rynxs log verify
+    rynxs log verify file:///backup/rynxs/log --trust trust.json
+    """
+    from rynxs.cli.verification import verify_log
+
+    return verify_log(url or _log_of(server), stream, trust, anchor, as_json=output == "json")
+
+
+def _log_of(server: str) -> str:
+    from rynxs.local.state import find_server
+
+    found = find_server(server)
+    if found is None:
+        known = "" if server == DEFAULT_SERVER else " there"
+        raise Failure(f"no server was started at {server}{known} by this user: give the log's URL", 2)
+    return found.log_url

@@ -1,0 +1,1 @@
+"""The gateway: authenticate, authorize, decide, record, run, record, answer."""

@@ -1,0 +1,131 @@
+"""Agents and policies of local mode: applied manifests, kept in one file so that a change is all or nothing."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from rynxs.api.agent import Agent
+from rynxs.api.policy import AgentPolicy
+from rynxs.eventlog.file import replace
+from rynxs.gateway.refusal import NotFound
+from rynxs.gateway.registry import Registered, Registry
+from rynxs.policy.engine import Engine
+
+
+class _StoredAgent(Struct, frozen=True):
+    uid: str
+    created: str
+    agent: Agent
+
+
+class _Objects(Struct, frozen=True):
+    agents: list[_StoredAgent] = []
+    policies: list[AgentPolicy] = []
+
+
+class Change(Struct, frozen=True):
+    """What applying one manifest does: `result` is created, configured or unchanged."""
+
+    object: Agent | AgentPolicy
+    result: str
+
+
+class LocalRegistry(Registry):
+    """The objects in memory, and their file."""
+
+    def __init__(self, file: Path) -> None:
+        """Read the file. Raises OSError, and ValueError naming the file when it is not ours."""
+        self._file = file
+        try:
+            self._objects = msgspec.json.decode(file.read_bytes(), type=_Objects)
+        except FileNotFoundError:
+            self._objects = _Objects()
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise ValueError(
+                f"{file} can't be read ({error}): restore it from a backup, or delete it and apply again"
+            ) from error
+        self._load()
+
+    def agent(self, namespace: str, name: str) -> Registered:
+        """The agent of that name. Raises NotFound."""
+        try:
+            return self._agents[(namespace, name)]
+        except KeyError:
+            raise NotFound(f"there is no agent {name} in namespace {namespace}: rynxs get agents") from None
+
+    def agents(self) -> Sequence[Registered]:
+        """Every agent, sorted by namespace and name."""
+        return [self._agents[key] for key in sorted(self._agents)]
+
+    def engine(self) -> Engine:
+        """The compiled policies; never out of date, since this process is their only source."""
+        return self._engine
+
+    def policy(self, namespace: str, name: str) -> AgentPolicy:
+        """The policy of that name. Raises NotFound."""
+        for policy in self._objects.policies:
+            if (policy.metadata.namespace, policy.metadata.name) == (namespace, name):
+                return policy
+        raise NotFound(f"there is no policy {name} in namespace {namespace}")
+
+    def plan(self, manifests: Sequence[Agent | AgentPolicy]) -> list[Change]:
+        """What applying the manifests would change."""
+        present: dict[_Key, Agent | AgentPolicy] = {}
+        for stored in self._objects.agents:
+            present[_key(stored.agent)] = stored.agent
+        for policy in self._objects.policies:
+            present[_key(policy)] = policy
+        changes = []
+        for manifest in manifests:
+            before = present.get(_key(manifest))
+            result = "created" if before is None else "unchanged" if before == manifest else "configured"
+            changes.append(Change(manifest, result))
+        return changes
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        """Carry out a plan, durably and all at once. Raises OSError; then nothing has changed."""
+        agents = {_key(stored.agent): stored for stored in self._objects.agents}
+        policies = {_key(policy): policy for policy in self._objects.policies}
+        for change in changes:
+            item, key = change.object, _key(change.object)
+            if isinstance(item, AgentPolicy):
+                policies[key] = item
+            elif key in agents:
+                agents[key] = msgspec.structs.replace(agents[key], agent=item)
+            else:
+                created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+                agents[key] = _StoredAgent(str(uuid.uuid4()), created, item)
+        self._save(_Objects(list(agents.values()), list(policies.values())))
+
+    def delete(self, item: Agent | AgentPolicy) -> None:
+        """Forget an object, durably. Raises OSError; then nothing has changed."""
+        key = _key(item)
+        self._save(
+            _Objects(
+                [stored for stored in self._objects.agents if _key(stored.agent) != key],
+                [policy for policy in self._objects.policies if _key(policy) != key],
+            )
+        )
+
+    def _save(self, objects: _Objects) -> None:
+        replace(self._file, msgspec.json.format(msgspec.json.encode(objects), indent=2))
+        self._objects = objects
+        self._load()
+
+    def _load(self) -> None:
+        registered = [Registered(uid=s.uid, created=s.created, agent=s.agent) for s in self._objects.agents]
+        self._agents = {(r.ref.namespace, r.ref.name): r for r in registered}
+        self._engine = Engine(self._objects.policies)
+
+
+_Key = tuple[str, str, str]
+
+
+def _key(item: Agent | AgentPolicy) -> _Key:
+    return (type(item).__name__, item.metadata.namespace, item.metadata.name)

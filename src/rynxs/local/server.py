@@ -1,0 +1,181 @@
+"""The server of local mode: everything in one process, from the claim of the log to the last outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import signal
+import socket
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import uvicorn
+
+from rynxs import __version__
+from rynxs.action.lifecycle import Violation
+from rynxs.eventlog import DiskStore, FileAnchors, Log, LogError, Signer, StoreError, Trust
+from rynxs.gateway.app import create_app
+from rynxs.gateway.pipeline import Pipeline
+from rynxs.gateway.recovery import recover
+from rynxs.gateway.shard import Shard
+from rynxs.local.computers import LocalComputers
+from rynxs.local.folder import DataFolder, FolderInUse
+from rynxs.local.identity import TokenIdentity
+from rynxs.local.manifests import Manifests
+from rynxs.local.registry import LocalRegistry
+from rynxs.local.state import Server, log_folder, record_server
+from rynxs.local.workspace import Workspaces
+from rynxs.sandbox import bubblewrap
+from rynxs.sandbox.boot import NotOver
+
+STREAM = "shard-0"
+
+
+class CannotServe(Exception):
+    """The server can't start; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where to keep everything, where to listen, and what to show read-only in every computer."""
+
+    data: Path
+    host: str
+    port: int
+    mounts: Sequence[tuple[Path, str]] = ()
+
+
+def run(options: Options) -> None:
+    """Serve until SIGINT or SIGTERM. Raises CannotServe."""
+    try:
+        with asyncio.Runner() as runner:
+            runner.run(_serve(options))
+    except (
+        FolderInUse,
+        ValueError,
+        OSError,
+        LogError,
+        StoreError,
+        Violation,
+        NotOver,
+        bubblewrap.SandboxUnavailable,
+    ) as error:
+        raise CannotServe(str(error)) from error
+
+
+async def _serve(options: Options) -> None:
+    async with AsyncExitStack() as stack:
+        listening = _listen(options.host, options.port)
+        stack.callback(listening.close)
+        sandbox = await bubblewrap.check()
+        folder = DataFolder(options.data)
+        stack.callback(folder.close)
+        identity = TokenIdentity.load(folder.token)
+        registry = LocalRegistry(folder.objects)
+        log = await Log.create_or_open(DiskStore(folder.log))
+        workspaces = Workspaces(folder.workspaces)
+        workspaces.empty_bin()
+        computers = LocalComputers(workspaces, folder.boots, options.mounts)
+        await computers.end_earlier()
+        shard = await _claim(folder, log)
+        stack.push_async_callback(shard.close)
+        computers.claim(shard.fence)
+        stack.push_async_callback(computers.close)
+        recovered = await recover(shard, computers)
+        pipeline = Pipeline(shard, registry, computers, now=_now)
+        manifests = Manifests(registry, identity, shard, pipeline, computers)
+        app = create_app(
+            pipeline,
+            registry,
+            identity,
+            log,
+            shard,
+            hosts=[options.host, "localhost"],
+            more_routes=manifests.routes,
+        )
+        url = f"http://{_shown(options.host)}:{listening.getsockname()[1]}"
+        record_server(Server(url=url, data=str(options.data)))
+        print(
+            f"rynxs {__version__}  local mode  {url}  log {folder.log.as_uri()}  sandbox bubblewrap {sandbox}",
+            flush=True,
+        )
+        for action in recovered:
+            print(f"rynxs: action {action.id} of {action.agent} was open and is Interrupted now", flush=True)
+        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
+        await _Server(config, pipeline.drain).serve(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Ends the running actions before it waits for the responses that tell of them."""
+
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._drain = drain
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on SIGINT and SIGTERM. Uvicorn would raise them again at the end, before the log is closed."""
+        for signal_ in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(signal_, self.handle_exit, signal_, None)
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End what runs, then wait for the responses that tell of it."""
+        await self._drain()
+        await super().shutdown(sockets)
+
+
+async def _claim(folder: DataFolder, log: Log) -> Shard:
+    state = log_folder(log.id)
+    trust_file = state / "trust.json"
+    if folder.key.exists():
+        signer = Signer.load(folder.key)
+        trust = Trust.load(trust_file)
+    else:
+        signer = Signer.generate(f"gateway-{_now().year}")
+        trust = Trust(log=log.id, keys=[signer.trusted(["*"])])
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        trust.save(trust_file)
+        signer.save(folder.key)
+    return await Shard.claim(
+        log,
+        STREAM,
+        writer=f"{socket.gethostname()}/{os.getpid()}-{uuid.uuid4().hex[:4]}",
+        signer=signer,
+        trust=trust,
+        anchor=FileAnchors(state / "anchors"),
+        now=_now,
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A listening socket on a loopback address: the token and everything else travel in the clear."""
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        raise CannotServe(f"{host!r} is not an IP address: listen on 127.0.0.1") from None
+    if not address.is_loopback:
+        raise CannotServe(f"{host} is not a loopback address, and local mode does not encrypt: listen on 127.0.0.1")
+    listening = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((str(address), port))
+        listening.listen(128)
+    except OSError as error:
+        listening.close()
+        raise CannotServe(f"can't listen on {host}:{port}: {error.strerror}; choose another with --listen") from error
+    return listening
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,1 @@
+"""Bubblewrap sandboxes: computers on one machine, without a cluster."""
