@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from simulation.world import STREAM, Daemon, Process, Store, World
+from simulation.world import STREAM, Broken, Daemon, Process, Store, World
 
-from rynxs.action.lifecycle import Action
+from rynxs.action.lifecycle import Action, Violation
 from rynxs.action.outcome import Ending, Outcome
 from rynxs.action.request import Principal
 from rynxs.api.manifest import parse
-from rynxs.computer.client import ConnectionLost
 from rynxs.computer import fence
+from rynxs.computer.client import ConnectionLost
 from rynxs.computer.protocol import Ended, Fence, Output, Refused, Run
-from rynxs.eventlog import Fenced, Log, LogError, Signer, StoreError, Trust
+from rynxs.eventlog import Corrupted, Fenced, Log, LogError, Signer, StoreError, Trust
 from rynxs.gateway.computers import Computer, Computers
 from rynxs.gateway.pipeline import Pipeline
 from rynxs.gateway.recovery import recover
@@ -93,11 +93,13 @@ class SimConnection:
         self._boot = daemon.boot
 
     async def run(self, run: Run) -> AsyncIterator[Output | Ended | Refused]:
+        await asyncio.sleep(self._world.choices.pick(0.0, 2.0))
         await self._process.gate()
         fault = self._world.choices.pick("ok", "ok", "ok", "request lost", "answer lost", "late")
         if fault == "request lost":
             raise ConnectionLost("reset before it was sent")
-        arriving = self._world.send(self._arrive(run, 15.0 if fault == "late" else 0.002))
+        delay = self._world.choices.pick(4.0, 1.0, 12.0) if fault == "late" else 0.002
+        arriving = self._world.send(self._arrive(run, delay))
         if fault == "late":
             raise ConnectionLost("reset; it may arrive yet")
         reason = await asyncio.shield(arriving)
@@ -142,12 +144,13 @@ class SimComputers(Computers):
         return Computer(name=f"computer-{registered.ref.name}", boot=daemon.boot, connection=connection)
 
     async def conclude(self, action: Action) -> Outcome:
-        while self._world.choices.pick("reached", "unreachable") == "unreachable":
-            await asyncio.sleep(1)
         try:
             daemon = await self._claimed(action.agent.uid)
         except Unavailable:
             await asyncio.Event().wait()  # deposed: the action is its new owner's to conclude
+        while self._world.choices.pick("reached", "unreachable", "unreachable") == "unreachable":
+            await asyncio.sleep(self._world.choices.pick(0.5, 5.0))
+        await self._process.gate()
         if daemon.boot == action.boot:
             state = daemon.register.query(action.id)
             outcome = await daemon.end(action.id) if state == "running" else state
@@ -194,6 +197,10 @@ class Gateway:
             except Fenced:
                 if self._deposed():
                     return
+            except Violation as problem:
+                raise Broken(f"promise 2: {problem}") from problem
+            except Corrupted as problem:
+                raise Broken(f"promise 3: {problem}") from problem
             except (LogError, StoreError):
                 await asyncio.sleep(0.5)
 

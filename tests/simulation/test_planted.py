@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent.parent
+RUNS = 2000
+"""Most runs until a bug must have shown; the rarest shows about once in 150."""
+
 PATCHES = sorted((Path(__file__).parent / "planted").glob("*.patch"))
 
 
@@ -21,17 +24,14 @@ PATCHES = sorted((Path(__file__).parent / "planted").glob("*.patch"))
 def test_a_planted_bug_is_caught(patch: Path, tmp_path: Path) -> None:
     shutil.copytree(TESTS.parent / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
     subprocess.run(["git", "apply", "--unsafe-paths", str(patch)], cwd=tmp_path, check=True)
-    simulation = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "simulation/test_promises.py"]
     done = subprocess.run(
-        simulation,
+        [sys.executable, "-m", "simulation", str(RUNS)],
         cwd=TESTS,
         env=os.environ | {"PYTHONPATH": f"{tmp_path / 'src'}:{TESTS}", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
     )
-    promise = f"promise {patch.stem[0]}"
-    assert done.returncode == 1, f"{patch.read_text().splitlines()[0]} Not caught:\n{done.stdout[-2000:]}"
-    assert promise in done.stdout or "Violation" in done.stdout, done.stdout[-4000:]
+    assert f": promise {patch.name[0]}: " in done.stdout, f"not caught in {RUNS} runs: {done.stderr[-2000:]}"
 
 
 def test_every_promise_of_the_simulation_has_a_planted_bug() -> None:

@@ -77,6 +77,10 @@ class ShellResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
     exit_code: int | None = None
     signal: int | None = None
 
+    def __post_init__(self) -> None:
+        if (self.exit_code is None) == (self.signal is None):
+            raise ValueError("exactly one of exit_code and signal must be set")
+
 
 class FileContent(Struct, frozen=True, kw_only=True):
     """Bytes of a file; `size` is the whole file's."""

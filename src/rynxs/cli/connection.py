@@ -74,15 +74,23 @@ def detail_of(response: httpx2.Response) -> str:
 
 
 def _token(server: str, exit_code: int) -> str:
-    token = os.environ.get("RYNXS_TOKEN")
+    token = os.environ.get("RYNXS_TOKEN", "").strip()
     if token:
-        return token
+        return _plain(token, "RYNXS_TOKEN", exit_code)
     from rynxs.local.state import find_server
 
     found = find_server(server)
     if found is None:
         raise Failure(f"no server was started at {server} by this user: give its token as RYNXS_TOKEN", exit_code)
     try:
-        return found.token_file.read_text().strip()
-    except OSError as error:
+        token = found.token_file.read_text().strip()
+    except (OSError, ValueError) as error:
         raise Failure(f"the token of {server} can't be read: {error}", exit_code) from error
+    return _plain(token, str(found.token_file), exit_code)
+
+
+def _plain(token: str, place: str, exit_code: int) -> str:
+    """A token that may become a header; the HTTP client would print another one in its error."""
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise Failure(f"{place} holds no token: a token is one word of ASCII", exit_code)
+    return token

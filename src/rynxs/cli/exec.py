@@ -6,6 +6,7 @@ import base64
 import json
 import sys
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import click
 
@@ -18,8 +19,21 @@ if TYPE_CHECKING:
 REFUSED = 125
 """Exit code of Rynxs' own refusal or failure, as `env` and container runtimes use it."""
 
+JSON = {"Content-Type": "application/json"}
 
-@click.command("exec")
+
+class _Exec(click.Command):
+    """A wrong use must not look like a command that ended with 2."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As ever, but for the exit code."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            raise Failure(f"{error.format_message()} (rynxs exec --help)", REFUSED) from error
+
+
+@click.command("exec", cls=_Exec)
 @click.argument("agent")
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option("--cwd", default=".", help="Working directory, in the workspace.")
@@ -56,17 +70,23 @@ def exec_command(
         "argv": list(argv),
         "cwd": cwd,
         "env": {name: value for name, _, value in pairs},
-        "stdin": sys.stdin.read() if stdin else "",
         "timeout": timeout,
     }
-    body = {"tool": "shell_exec", "args": args} | ({"id": id_} if id_ else {})
-    path = f"/v1/namespaces/{namespace}/agents/{agent}/actions"
+    try:
+        args["stdin"] = sys.stdin.buffer.read().decode() if stdin else ""
+        action = {"tool": "shell_exec", "args": args} | ({"id": id_} if id_ else {})
+        body = json.dumps(action, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError as error:
+        raise Failure(
+            f"the command or its standard input can't be passed on, only text in UTF-8: {error}", REFUSED
+        ) from error
+    path = f"/v1/namespaces/{quote(namespace, safe='')}/agents/{quote(agent, safe='')}/actions"
     with connect(server, exit_code=REFUSED) as client:
         if output == "json":
-            response = client.post(path, json=body)
+            response = client.post(path, content=body, headers=JSON)
             print(response.text)
             return _exit_code(response.json()["outcome"]) if response.is_success else REFUSED
-        with client.stream("POST", path, json=body, headers={"Accept": "text/event-stream"}) as response:
+        with client.stream("POST", path, content=body, headers=JSON | {"Accept": "text/event-stream"}) as response:
             check(response, exit_code=REFUSED)
             return _show(response)
 

@@ -45,7 +45,9 @@ def shown(stream: str, event: dict[str, Any]) -> str:
     """One event as a line for people."""
     time = datetime.fromisoformat(event["time"]).astimezone().strftime("%H:%M:%S.%f")[:-3]
     name = event["subject"].rpartition("/")[2]
-    return f"{time} {stream} {event['seq']:<5} {event['type']:<16} {name} {_details(event)}".rstrip()
+    line = f"{time} {stream} {event['seq']:<5} {event['type']:<16} {name} {_details(event)}".rstrip()
+    # What an agent wrote into the log must neither begin a line nor steer the terminal.
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def _details(event: dict[str, Any]) -> str:

@@ -6,10 +6,11 @@ import json
 import sys
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import click
 
-from rynxs.cli.connection import check, connect, detail_of, namespace_option, output_option, server_option
+from rynxs.cli.connection import check, connect, namespace_option, output_option, server_option
 from rynxs.cli.main import Failure
 
 
@@ -73,7 +74,7 @@ def get_agents(namespace: str | None, server: str, output: str) -> None:
     rynxs get agents -n team-a -o json
     """
     with connect(server) as client:
-        response = client.get(f"/v1/namespaces/{namespace}/agents" if namespace else "/v1/agents")
+        response = client.get(f"/v1/namespaces/{quote(namespace, safe='')}/agents" if namespace else "/v1/agents")
         check(response)
     if output == "json":
         print(json.dumps(response.json(), indent=2))
@@ -103,7 +104,7 @@ def delete_agent(name: str, namespace: str, server: str, output: str) -> None:
     \b
     rynxs delete agent dev
     """
-    _delete(server, f"/v1/namespaces/{namespace}/agents/{name}", f"agent/{name}", output)
+    _delete(server, namespace, "agents", name, f"agent/{name}", output)
 
 
 @delete_command.command("policy")
@@ -117,15 +118,14 @@ def delete_policy(name: str, namespace: str, server: str, output: str) -> None:
     \b
     rynxs delete policy coder
     """
-    _delete(server, f"/v1/namespaces/{namespace}/policies/{name}", f"agentpolicy/{name}", output)
+    _delete(server, namespace, "policies", name, f"agentpolicy/{name}", output)
 
 
-def _delete(server: str, path: str, name: str, output: str) -> None:
+def _delete(server: str, namespace: str, kind: str, name: str, shown: str, output: str) -> None:
     with connect(server) as client:
-        response = client.delete(path)
-        if not response.is_success:
-            raise Failure(detail_of(response))
-    print(response.text if output == "json" else f"{name} deleted")
+        response = client.delete(f"/v1/namespaces/{quote(namespace, safe='')}/{kind}/{quote(name, safe='')}")
+        check(response)
+    print(response.text if output == "json" else f"{shown} deleted")
 
 
 def _row(item: dict[str, Any]) -> tuple[str, str, str]:

@@ -65,12 +65,17 @@ async def _verify(path: Path, stream: str | None, trust: Path | None, anchors: P
             "with --trust FILE",
             UNCHECKED,
         )
-    known = await streams(store)
-    if stream is not None and stream not in known:
-        raise Failure(f"there is no stream {stream} in the log; there are: {', '.join(known) or 'none'}", UNCHECKED)
+    folder = anchors or state / "anchors"
+    if anchors is not None and not anchors.is_dir():
+        raise Failure(f"there is no folder {anchors} with anchors", UNCHECKED)
+    # A stream that has an anchor is there, or it was removed: without this it would not be missed.
+    anchored = [file.name for file in folder.glob("[!.]*")]
+    known = sorted({*await streams(store), *anchored})
+    if not known or (stream is not None and stream not in known):
+        wanted = f"stream {stream}" if stream else "stream"
+        raise Failure(f"there is no {wanted} in the log; there are: {', '.join(known) or 'none'}", UNCHECKED)
     keys = Trust.load(trust_file)
-    anchor = FileAnchors(anchors or state / "anchors")
-    return [await verify(store, name, keys, anchor) for name in ([stream] if stream else known)]
+    return [await verify(store, name, keys, FileAnchors(folder)) for name in ([stream] if stream else known)]
 
 
 def _path(url: str) -> Path:

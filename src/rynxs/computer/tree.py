@@ -17,16 +17,16 @@ from typing import NamedTuple
 
 _FIRST_PAUSE = 0.0005
 _LONGEST_PAUSE = 0.05
+_STUBBORN = 0.008
 _MANY = 32
 """Processes of one action that are not killed one after the other, but frozen first."""
 
 
 class Process(NamedTuple):
-    """One process: `state` is the letter of ps(1), `alive` is false for a zombie, `rss` is in pages."""
+    """One process: `alive` is false for a zombie, `rss` is in pages."""
 
     pid: int
     parent: int
-    state: str
     alive: bool
     rss: int
 
@@ -52,7 +52,7 @@ def parse(pid: int, stat: bytes) -> Process:
     # A thread group whose first thread has exited shows as a zombie while its other threads run on.
     state = fields[0].decode()
     alive = state not in "ZX" or int(fields[17]) > 1
-    return Process(pid=pid, parent=int(fields[1]), state=state, alive=alive, rss=int(fields[21]))
+    return Process(pid=pid, parent=int(fields[1]), alive=alive, rss=int(fields[21]))
 
 
 def below(root: int, processes: dict[int, Process]) -> list[Process]:
@@ -86,30 +86,29 @@ async def kill_strays(known: Container[int]) -> None:
 async def _kill(doomed: Callable[[dict[int, Process]], list[Process]]) -> None:
     pause = _FIRST_PAUSE
     while True:
-        processes = look()
-        alive = [process.pid for process in doomed(processes) if process.alive]
+        alive = [process.pid for process in doomed(look()) if process.alive]
         if not alive:
             return
-        if pause == _FIRST_PAUSE and len(alive) <= _MANY:
+        if len(alive) <= _MANY and pause < _STUBBORN:
             signal_all(alive, signal.SIGKILL)
         else:
-            _kill_frozen(doomed, [process.pid for process in processes.values() if process.state == "T"])
+            _kill_frozen(doomed)
         await asyncio.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def _kill_frozen(doomed: Callable[[dict[int, Process]], list[Process]], stopped: list[int]) -> None:
+def _kill_frozen(doomed: Callable[[dict[int, Process]], list[Process]]) -> None:
     """Kill what starts processes faster than it is killed.
 
-    Stops all of the computer, kills, and lets the others go on, but for those that were `stopped` before.
-    kill(2) of -1 from pid 1 reaches every other process at once, and fork(2) starts anew while a signal is
-    pending: so no process can come into being between the stop and the kill.
+    Stops all of the computer, kills, and lets the others go on (also what a program had stopped itself).
+    kill(2) of -1 from pid 1 reaches every other process at once, and also a child whose fork(2) is under way:
+    it is born stopped, maybe after the first look. A parent that is killed there has no further child, so the
+    second look is complete. SIGCONT goes to -1, too, because one that was born since is in neither look.
     """
     os.kill(-1, signal.SIGSTOP)
-    processes = look()
-    ending = {process.pid for process in doomed(processes)}
-    signal_all(ending, signal.SIGKILL)
-    signal_all(processes.keys() - ending - {os.getpid(), *stopped}, signal.SIGCONT)
+    for _ in range(2):
+        signal_all([process.pid for process in doomed(look())], signal.SIGKILL)
+    os.kill(-1, signal.SIGCONT)
 
 
 def signal_all(pids: Iterable[int], number: signal.Signals) -> None:

@@ -9,14 +9,14 @@ import msgspec
 
 from rynxs.action.decision import Decision
 from rynxs.action.lifecycle import Action
-from rynxs.action.outcome import Ending, Outcome
+from rynxs.action.outcome import Ending, Outcome, credible
 from rynxs.action.record import finished
 from rynxs.action.request import Request
 from rynxs.computer.client import ConnectionLost
 from rynxs.computer.protocol import Ended, Output, ProtocolError, Run
 from rynxs.eventlog import LogError
 from rynxs.gateway.computers import Computer, Computers
-from rynxs.gateway.refusal import Unavailable
+from rynxs.gateway.refusal import Unrecorded
 from rynxs.gateway.shard import Shard
 
 MAX_OUTPUT = 4 * 1024 * 1024
@@ -26,7 +26,7 @@ DEFAULT_TIMEOUT = 60.0
 """Seconds for tools whose arguments give no timeout."""
 
 GRACE = 10.0
-"""Seconds after its deadline in which the computer must say how the action ended."""
+"""Seconds after its deadline, or after it was cancelled, in which the computer must say how the action ended."""
 
 
 class Execution:
@@ -76,7 +76,7 @@ class Execution:
     async def follow(self) -> AsyncIterator[Output | Outcome]:
         """Output as it comes, and the outcome, once it is durable, as the last item.
 
-        Raises Unavailable when the outcome can't be recorded: the next owner of the log will record it.
+        Raises Unrecorded when the outcome can't be recorded: the next owner of the log will record it.
         """
         given = 0
         while True:
@@ -88,7 +88,7 @@ class Execution:
                 yield self.outcome
                 return
             if self._lost is not None:
-                raise Unavailable(
+                raise Unrecorded(
                     f"action {self.id} ran, but its outcome can't be recorded: {self._lost}. "
                     "Look for its outcome in the log before you repeat it."
                 )
@@ -105,15 +105,16 @@ class Execution:
             timeout=getattr(args, "timeout", DEFAULT_TIMEOUT),
             max_output=MAX_OUTPUT,
         )
-        canceller = asyncio.create_task(self._cancel_when_asked())
+        limit = asyncio.timeout(run.timeout + GRACE)
+        canceller = asyncio.create_task(self._cancel_when_asked(limit))
         try:
-            async with asyncio.timeout(run.timeout + GRACE):
+            async with limit:
                 async for message in self._computer.connection.run(run):
                     if isinstance(message, Output):
                         self._output.append(message)
                         self._tell()
                     elif isinstance(message, Ended):
-                        return message.outcome
+                        return credible(message.outcome, self._request.tool.result)
                     else:
                         return Outcome(
                             ending=Ending.FAILED,
@@ -126,8 +127,11 @@ class Execution:
         # The answer is lost. It is asked for, never sent again: sending again could run it twice.
         return await self._computers.conclude(self._action)
 
-    async def _cancel_when_asked(self) -> None:
+    async def _cancel_when_asked(self, limit: asyncio.Timeout) -> None:
         await self._cancel.wait()
+        patience, end = asyncio.get_running_loop().time() + GRACE, limit.when()
+        if end is not None and patience < end and not limit.expired():
+            limit.reschedule(patience)
         try:
             await self._computer.connection.cancel(self.id)
         except ConnectionLost:

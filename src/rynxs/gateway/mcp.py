@@ -6,6 +6,7 @@ validate arguments against the schemas: the pipeline does.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
@@ -47,6 +48,7 @@ class McpEndpoint:
             instructions="Tools of a governed computer. Every call is decided by policy first, and recorded.",
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
+            get_tool_input_schema=_input_schema,
         )
         self._manager = StreamableHTTPSessionManager(server, stateless=True, max_request_body_size=MAX_BODY)
         self.route = Route("/agents/{namespace}/{name}/mcp", StreamableHTTPASGIApp(self._manager))
@@ -93,6 +95,11 @@ class McpEndpoint:
         return namespace, name
 
 
+def _input_schema(tool: str) -> dict[str, Any] | None:
+    """For the SDK's check of headers; else it would list the tools again for every call."""
+    return next((listed.input_schema for listed in _TOOLS if listed.name == tool), None)
+
+
 def _http(context: Context) -> Request:
     assert context.request is not None, "streamable HTTP gives every call its request"
     return context.request
@@ -101,12 +108,13 @@ def _http(context: Context) -> Request:
 async def _result(context: Context, execution: Execution | Recorded) -> types.CallToolResult:
     kept: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
     outcome = Outcome(ending=Ending.INTERRUPTED)
+    decoders = {stream: codecs.getincrementaldecoder("utf-8")("replace") for stream in kept}
     count = 0
     async for item in execution.follow():
         if isinstance(item, Output):
             kept[item.stream].append(item.data)
             count += 1
-            await context.session.report_progress(count, message=encoded(item.data)["content"])
+            await context.session.report_progress(count, message=decoders[item.stream].decode(item.data))
         else:
             outcome = item
     stdout, stderr = (b"".join(kept[stream]) for stream in ("stdout", "stderr"))

@@ -19,7 +19,7 @@ from rynxs.gateway.computers import Computers
 from rynxs.gateway.execution import Execution, Recorded
 from rynxs.gateway.refusal import Busy, Conflict, Denied, Invalid, Unavailable
 from rynxs.gateway.registry import Registry
-from rynxs.gateway.shard import Shard
+from rynxs.gateway.shard import Late, Shard
 
 MAX_ACTIONS = 256
 """Most actions at once."""
@@ -101,6 +101,8 @@ class Pipeline:
 
     def _retried(self, request: Request) -> Execution | Recorded | None:
         """What an action id that was used before leads to, or None for a new one."""
+        if request.key in self._starting:
+            return None
         running = self._running.get(request.key)
         action = self._shard.lifecycle.get(request.key)
         if action is None:
@@ -124,14 +126,23 @@ class Pipeline:
                 raise Conflict(f"action id {request.id} was used with other arguments, or by another caller")
         else:
             self._admit(request)
+            self._count[request.agent.uid] += 1
             task = asyncio.create_task(self._start(request, trace_id))
             self._starting[request.key] = (request, task)
-            task.add_done_callback(lambda _: self._starting.pop(request.key))
+            task.add_done_callback(lambda task: self._started(request.key, task))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             task.add_done_callback(_cancel_unfollowed)
             raise
+
+    def _started(self, key: Key, task: asyncio.Task[Execution]) -> None:
+        """Forget the start; one whose decision may become durable yet keeps its id taken until that is settled."""
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Late):
+            error.closed.add_done_callback(lambda _: self._starting.pop(key))
+        else:
+            del self._starting[key]
 
     def _admit(self, request: Request) -> None:
         if self._closed:
@@ -144,9 +155,11 @@ class Pipeline:
 
     async def _start(self, request: Request, trace_id: str) -> Execution:
         agent = request.agent.uid
-        self._count[agent] += 1
         try:
             execution = await self._decide_and_record(request, trace_id)
+        except Late as late:
+            late.closed.add_done_callback(lambda _: self._count.subtract([agent]))
+            raise
         except BaseException:
             self._count[agent] -= 1
             raise

@@ -22,7 +22,5 @@ async def recover(shard: Shard, computers: Computers) -> list[Action]:
         await shard.record(finished(action.agent, action.id, outcome))
 
     actions = list(shard.lifecycle.open.values())
-    async with asyncio.TaskGroup() as group:
-        for action in actions:
-            group.create_task(close(action))
+    await asyncio.gather(*(close(action) for action in actions))
     return actions

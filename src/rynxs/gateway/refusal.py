@@ -67,7 +67,14 @@ class Busy(Refusal):
 class Unavailable(Refusal):
     """Policy, log or computer can't be had now: nothing was run."""
 
-    kind, title, status, retry_after = "unavailable", "Nothing was run", 503, 5
+    kind, title, status = "unavailable", "Nothing was run", 503
+    retry_after: ClassVar[int | None] = 5
+
+
+class Unrecorded(Unavailable):
+    """The action was run, and its outcome could not be made durable here; the log's next owner records one."""
+
+    kind, title, status, retry_after = "unrecorded", "The outcome is not recorded", 500, None
 
 
 class Denied(Refusal):

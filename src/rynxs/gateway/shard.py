@@ -15,6 +15,14 @@ LOG_TIMEOUT = 5.0
 """Seconds that a caller waits for the log before it is refused."""
 
 
+class Late(Unavailable):
+    """The log did not answer in time. What was queued may become durable yet; `closed` ends when that is settled."""
+
+    def __init__(self, message: str, closed: asyncio.Task[None]) -> None:
+        super().__init__(message)
+        self.closed = closed
+
+
 class Shard:
     """The owner of one stream: records events and folds what is durable, in the stream's order."""
 
@@ -66,10 +74,11 @@ class Shard:
         return event
 
     async def record_soon(self, draft: Draft, *, else_record: Draft | None = None) -> Event:
-        """Make the event durable within LOG_TIMEOUT, or raise Unavailable.
+        """Make the event durable within LOG_TIMEOUT.
 
         An event that was queued can't be taken back: should it become durable after the timeout,
         `else_record` is recorded behind it, so that a decision that came too late is closed.
+        Raises Late after the timeout, Unavailable when the log is stopped.
         """
         appending = asyncio.ensure_future(self._writer.append(draft))
         try:
@@ -77,10 +86,9 @@ class Shard:
                 [event] = await asyncio.shield(appending)
                 return event
         except TimeoutError:
-            self._close_late(appending, else_record)
-            raise Unavailable(
-                f"the log has not answered for {LOG_TIMEOUT:.0f} s ({self.stream}). Nothing was run."
-            ) from None
+            closed = self._close_late(appending, else_record)
+            message = f"the log has not answered for {LOG_TIMEOUT:.0f} s ({self.stream}). Nothing was run."
+            raise Late(message, closed) from None
         except asyncio.CancelledError:
             self._close_late(appending, else_record)
             raise
@@ -92,7 +100,7 @@ class Shard:
         await self._writer.close()
         await asyncio.gather(*self._late, return_exceptions=True)
 
-    def _close_late(self, appending: asyncio.Future[list[Event]], draft: Draft | None) -> None:
+    def _close_late(self, appending: asyncio.Future[list[Event]], draft: Draft | None) -> asyncio.Task[None]:
         async def close() -> None:
             try:
                 await appending
@@ -104,3 +112,4 @@ class Shard:
         task = asyncio.create_task(close())
         self._late.add(task)
         task.add_done_callback(self._late.discard)
+        return task

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -18,7 +21,7 @@ from rynxs.eventlog import Draft
 from rynxs.gateway.http import Json, body_of
 from rynxs.gateway.identity import Identity
 from rynxs.gateway.pipeline import Pipeline
-from rynxs.gateway.refusal import Invalid
+from rynxs.gateway.refusal import Invalid, Unavailable
 from rynxs.gateway.shard import Shard
 from rynxs.local.computers import LocalComputers
 from rynxs.local.registry import LocalRegistry
@@ -54,6 +57,7 @@ class Manifests:
         self._pipeline = pipeline
         self._computers = computers
         self._told: set[tuple[str, str]] = set()
+        self._turn = asyncio.Lock()
         self.routes = [
             Route("/v1/manifests", self._apply, methods=["POST"]),
             Route("/v1/namespaces/{namespace}/agents/{name}", self._delete_agent, methods=["DELETE"]),
@@ -69,14 +73,15 @@ class Manifests:
             raise InvalidManifests(errors) from errors
         for namespace in sorted({manifest.metadata.namespace for manifest in manifests}):
             await self._identity.authorize(request.state.principal, "apply", namespace, "")
-        changes = self._registry.plan(manifests)
-        changed = [change for change in changes if change.result != "unchanged"]
-        for change in changed:
-            await self._record(request, change.result, change.object)
-        self._registry.commit(changed)
-        for change in changed:
-            if isinstance(change.object, Agent) and change.result == "configured":
-                await self._restart(change.object)
+        async with self._one_change():
+            changes = self._registry.plan(manifests)
+            changed = [change for change in changes if change.result != "unchanged"]
+            for change in changed:
+                await self._record(request, change.result, change.object)
+            self._registry.commit(changed)
+            for change in changed:
+                if isinstance(change.object, Agent) and change.result == "configured":
+                    await self._restart(change.object)
         items = [
             {
                 "object": _name(change.object),
@@ -92,20 +97,31 @@ class Manifests:
     async def _delete_agent(self, request: Request) -> Response:
         namespace, name = request.path_params["namespace"], request.path_params["name"]
         await self._identity.authorize(request.state.principal, "delete", namespace, name)
-        registered = self._registry.agent(namespace, name)
-        await self._record(request, "deleted", registered.agent)
-        self._registry.delete(registered.agent)
-        await self._pipeline.drain(registered.uid)
-        await self._computers.remove(registered)
+        async with self._one_change():
+            registered = self._registry.agent(namespace, name)
+            await self._record(request, "deleted", registered.agent)
+            self._registry.delete(registered.agent)
+            await self._pipeline.drain(registered.uid)
+            await self._computers.remove(registered)
         return Json({"object": f"agent/{name}", "namespace": namespace, "result": "deleted"})
 
     async def _delete_policy(self, request: Request) -> Response:
         namespace, name = request.path_params["namespace"], request.path_params["name"]
         await self._identity.authorize(request.state.principal, "apply", namespace, "")
-        policy = self._registry.policy(namespace, name)
-        await self._record(request, "deleted", policy)
-        self._registry.delete(policy)
+        async with self._one_change():
+            policy = self._registry.policy(namespace, name)
+            await self._record(request, "deleted", policy)
+            self._registry.delete(policy)
         return Json({"object": f"agentpolicy/{name}", "namespace": namespace, "result": "deleted"})
+
+    @contextlib.asynccontextmanager
+    async def _one_change(self) -> AsyncIterator[None]:
+        """One after the other: the log has them in the order in which they came to count."""
+        async with self._turn:
+            try:
+                yield
+            except OSError as error:
+                raise Unavailable(f"the change is recorded, and could not be carried out whole: {error}") from error
 
     async def _restart(self, agent: Agent) -> None:
         """A changed agent's computer ends; its next action starts one as it is described now."""

@@ -16,10 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import uvicorn
+import uvloop
 
 from rynxs import __version__
 from rynxs.action.lifecycle import Violation
-from rynxs.eventlog import DiskStore, FileAnchors, Log, LogError, Signer, StoreError, Trust
+from rynxs.eventlog import DiskStore, FileAnchors, Log, LogError, Signer, StoreError, Trust, streams
 from rynxs.gateway.app import create_app
 from rynxs.gateway.pipeline import Pipeline
 from rynxs.gateway.recovery import recover
@@ -54,7 +55,7 @@ class Options:
 def run(options: Options) -> None:
     """Serve until SIGINT or SIGTERM. Raises CannotServe."""
     try:
-        with asyncio.Runner() as runner:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(options))
     except (
         FolderInUse,
@@ -96,7 +97,7 @@ async def _serve(options: Options) -> None:
             identity,
             log,
             shard,
-            hosts=[options.host, "localhost"],
+            hosts=[_shown(options.host), "localhost"],
             more_routes=manifests.routes,
         )
         url = f"http://{_shown(options.host)}:{listening.getsockname()[1]}"
@@ -138,6 +139,8 @@ async def _claim(folder: DataFolder, log: Log) -> Shard:
         signer = Signer.load(folder.key)
         trust = Trust.load(trust_file)
     else:
+        if await streams(log.store):
+            raise CannotServe(f"{folder.key} is missing, and the log was signed with it: restore it from a backup")
         signer = Signer.generate(f"gateway-{_now().year}")
         trust = Trust(log=log.id, keys=[signer.trusted(["*"])])
         state.mkdir(mode=0o700, parents=True, exist_ok=True)

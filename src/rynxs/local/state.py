@@ -53,7 +53,7 @@ def find_server(url: str) -> Server | None:
     """The server that was last started at this address, if any was."""
     try:
         return msgspec.json.decode(_server_file(url).read_bytes(), type=Server)
-    except (FileNotFoundError, msgspec.MsgspecError):
+    except (OSError, ValueError):  # also for what is no URL, or no record of ours
         return None
 
 

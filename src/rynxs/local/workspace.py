@@ -47,8 +47,11 @@ class Workspaces:
         """Remove what was deleted; folders that a program made unreadable are made readable first."""
         if not self._bin.exists():
             return
-        for folder, _, _ in os.walk(self._bin):
-            os.chmod(folder, 0o700)
+        for parent, names, _ in os.walk(self._bin):
+            for name in names:  # before the walk looks into them
+                folder = os.path.join(parent, name)
+                if not os.path.islink(folder):
+                    os.chmod(folder, 0o700)
         shutil.rmtree(self._bin)
 
     def _folder(self, agent: AgentRef) -> Path:

@@ -139,7 +139,7 @@ def _spawn(command: list[str], words: int, descriptors: tuple[int, ...]) -> subp
 
 async def _exit(process: subprocess.Popen[bytes]) -> None:
     """Wait for its end."""
-    if process.returncode is None:
+    if process.poll() is None:
         pidfd = os.pidfd_open(process.pid)
         try:
             await boot.ended(pidfd)

@@ -15,7 +15,7 @@ import pytest
 from rynxs.action.outcome import Ending
 from rynxs.action.tool import FileDelete, FileRead, FileWrite, ShellExec
 from rynxs.computer.client import ConnectionLost
-from rynxs.computer.limits import MIB
+from rynxs.computer.limits import MIB, Limits
 from rynxs.sandbox.bubblewrap import SandboxUnavailable, check
 
 ERRNO_PRELUDE = """
@@ -280,6 +280,19 @@ async def test_a_fork_bomb_leaves_other_actions_alone(computer):
     rest = [frame async for frame in frames]
     assert rest[0].data == b"off\n"
     assert rest[-1].outcome.result in ({"exit_code": 0}, {"exit_code": 254}), "254: its own fork met the limit"
+
+
+async def test_killing_a_crowd_disturbs_no_start(computers):
+    computer = await computers(Limits(processes=400))
+
+    async def lane(script: str, count: int) -> None:
+        for _ in range(count):
+            outcome, _ = await computer.sh(script)
+            assert outcome.result == {"exit_code": 0}
+
+    crowd = "for i in $(seq 40); do sleep 60 & done"  # more than are killed one by one
+    await asyncio.gather(*(lane(crowd, 8) for _ in range(3)), *(lane("true", 60) for _ in range(4)))
+    assert computer.strangers() == []
 
 
 FILL = """

@@ -45,6 +45,8 @@ spec:
 class LocalServer:
     """`rynxs serve` and the commands that talk to it."""
 
+    program = RYNXS
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.data = folder / "data"

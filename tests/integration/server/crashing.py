@@ -1,10 +1,9 @@
-"""`rynxs`, which kills itself (SIGKILL) at a named step of its first action: crashing.py STEP ARGUMENTS..."""
+"""`rynxs`, which kills itself (SIGKILL) when it reaches the step of an action that CRASH_AT names."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from typing import Any
 
 from rynxs.cli.main import main
@@ -24,12 +23,10 @@ STEPS = (
     "settled",
 )
 
-step = sys.argv.pop(1)
-
 
 def reached(name: str) -> None:
     """Die here, if this is the step."""
-    if name == step:
+    if name == os.environ["CRASH_AT"]:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -71,7 +68,6 @@ def crashing_take(self: Client, frame: Any) -> None:
 
 
 if __name__ == "__main__":
-    assert step in STEPS, step
     Shard.record_soon, Shard.record = crashing_record_soon, crashing_record  # type: ignore[method-assign]
     Client._send, Client._take = crashing_send, crashing_take  # type: ignore[method-assign]
     main()

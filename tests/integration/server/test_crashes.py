@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from crashing import STEPS
+from integration.server.crashing import STEPS
 
 from rynxs.eventlog import uuid7
 
@@ -46,7 +46,8 @@ def test_killed_at(step: str, idle_server) -> None:
     server.start()
     assert server.apply().returncode == 0
     server.end()
-    server.start(entry=(sys.executable, CRASHING, step))
+    server.environment["CRASH_AT"] = step
+    server.start(entry=(sys.executable, CRASHING))
     id_ = uuid7()
     args = {"argv": ["sh", "-c", SCRIPT]}
     try:

@@ -11,7 +11,6 @@ import subprocess
 
 import httpx2
 import pytest
-from conftest import RYNXS
 
 from rynxs.eventlog import uuid7
 
@@ -122,7 +121,10 @@ def test_a_policy_counts_from_the_moment_it_is_applied(server) -> None:
 
 
 def test_a_changed_agent_gets_a_changed_computer(server) -> None:
-    changed = "apiVersion: rynxs.dev/v1alpha1\nkind: Agent\nmetadata: {name: dev, labels: {role: coder}}\nspec: {env: [{name: X, value: new}]}\n"
+    changed = (
+        "apiVersion: rynxs.dev/v1alpha1\nkind: Agent\nmetadata: {name: dev, labels: {role: coder}}\n"
+        "spec: {env: [{name: X, value: new}]}\n"
+    )
     assert server.act("shell_exec", {"argv": ["sh", "-c", "echo $X"]}).json()["stdout"]["content"] == "\n"
     assert "agent/dev configured" in server.apply(changed).stdout
     assert server.act("shell_exec", {"argv": ["sh", "-c", "echo $X"]}).json()["stdout"]["content"] == "new\n"
@@ -214,7 +216,7 @@ def test_a_restart_keeps_everything(server) -> None:
 def test_a_running_action_is_cancelled_by_a_stop(server) -> None:
     waiting = subprocess.Popen(
         ["rynxs", "exec", "dev", "--", "sh", "-c", "echo up; sleep 600"],
-        executable=RYNXS,
+        executable=server.program,
         env=server.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
