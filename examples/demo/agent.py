@@ -62,10 +62,10 @@ async def story(client: Client, repository: Path) -> None:
     print(f"  {len(files)} files written into the workspace, each one decided and recorded")
 
     print("  python3 -m pytest", *TESTS)
+    print("    | ", end="")
 
     async def show(_: float, __: float | None, message: str | None) -> None:
-        for line in (message or "").splitlines():
-            print("    |", line, flush=True)
+        print((message or "").replace("\n", "\n    | "), end="", flush=True)
 
     argv = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *TESTS]
     tests = await client.call_tool(
@@ -86,7 +86,7 @@ async def story(client: Client, repository: Path) -> None:
     expect((shadow.structured_content or {}).get("exit_code") != 0, "the host's /etc/shadow could be read")
     connect = "import socket; socket.create_connection(('192.0.2.1', 80), 3)"
     network = await client.call_tool("shell_exec", {"argv": [PYTHON, "-c", connect]})
-    print("  connect to 192.0.2.1:", text_of(network).strip().splitlines()[-2])
+    print("  connect to 192.0.2.1:", next(line for line in text_of(network).splitlines() if "Error" in line))
     expect("Network is unreachable" in text_of(network), text_of(network))
 
 
