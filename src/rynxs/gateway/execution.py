@@ -49,21 +49,24 @@ class Execution:
         self._computers = computers
         self._shard = shard
         self._output: list[Output] = []
-        self._lost: LogError | None = None
+        self._lost = ""
         self._news = asyncio.Event()
         self._cancel = asyncio.Event()
 
     async def run(self) -> None:
         """Run to the end and record the outcome. Call once."""
-        outcome = await self._drive()
         try:
+            outcome = await self._drive()
             await self._shard.record(finished(self._request.agent, self.id, outcome))
+            self.outcome = outcome
         except LogError as error:
-            self._lost = error
-            self._tell()
+            self._lost = str(error) or "the log is stopped"
             return
-        self.outcome = outcome
-        self._tell()
+        except BaseException as error:
+            self._lost = repr(error)
+            raise
+        finally:
+            self._tell()
         try:
             await self._computer.connection.settle(self.id)
         except ConnectionLost:
@@ -87,7 +90,7 @@ class Execution:
             if self.outcome is not None:
                 yield self.outcome
                 return
-            if self._lost is not None:
+            if self._lost:
                 raise Unrecorded(
                     f"action {self.id} ran, but its outcome can't be recorded: {self._lost}. "
                     "Look for its outcome in the log before you repeat it."

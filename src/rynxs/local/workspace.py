@@ -40,6 +40,7 @@ class Workspaces:
         folder = self._folder(agent)
         if folder.exists():
             self._bin.mkdir(mode=0o700, exist_ok=True)
+            folder.chmod(0o700)  # its program may have taken our right to move it
             folder.rename(self._bin / str(uuid.uuid4()))
         self.empty_bin()
 

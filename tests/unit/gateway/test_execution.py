@@ -10,6 +10,7 @@ from rynxs.action.outcome import Ending, Outcome
 from rynxs.computer.client import ConnectionLost
 from rynxs.computer.protocol import Output, ProtocolError
 from rynxs.gateway.execution import DEFAULT_TIMEOUT, MAX_OUTPUT, Recorded
+from rynxs.gateway.refusal import Unrecorded
 
 pytestmark = pytest.mark.looptime
 
@@ -121,6 +122,24 @@ async def test_a_computer_that_goes_while_it_is_cancelled(world, monkeypatch) ->
     monkeypatch.setattr(connection, "cancel", cancel)
     await world.pipeline.drain()
     assert (await asking)[-1].ending is Ending.INTERRUPTED
+
+
+async def test_an_end_that_can_not_be_proven_leaves_nobody_waiting(world, monkeypatch) -> None:
+    async def lose(connection, run):
+        raise ConnectionLost("reset")
+        yield
+
+    async def fail(action):
+        raise PermissionError("not ours")
+
+    world.behave = lose
+    monkeypatch.setattr(world.computers, "conclude", fail)
+    async with world.pipeline.action(world.alice, "team-a", "dev", "shell_exec", {"argv": ["good"]}) as execution:
+        with pytest.raises(Unrecorded, match="not ours"):
+            [item async for item in execution.follow()]
+        with pytest.raises(PermissionError):
+            await world.pipeline.drain()
+    assert list(world.shard.lifecycle.open) == [("uid-dev", execution.id)]  # for the next owner
 
 
 async def test_a_cancel_near_the_deadline_gives_no_more_time(world) -> None:

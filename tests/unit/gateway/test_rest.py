@@ -79,7 +79,7 @@ async def test_a_denial(world, accept) -> None:
         (b'{"tool": "shell_exec", "approval": "x"}', "unknown field `approval`"),
         (b'{"tool": "rm"}', "there is no tool 'rm'"),
         (b'{"tool": "shell_exec", "args": {"argv": ["good"]}, "id": "1"}', "is not a UUIDv7"),
-        (b'{"tool": "file_write", "args": {"path": "a", "content": "\\ud800"}}', "file_write"),
+        (b'{"tool": "file_write", "args": {"path": "a", "content": "\\ud800"}}', "the body is not an action"),
     ],
 )
 async def test_rubbish(world, body, detail) -> None:
@@ -93,7 +93,9 @@ async def test_rubbish(world, body, detail) -> None:
 async def test_a_body_over_the_limit(world, monkeypatch) -> None:
     monkeypatch.setattr(http, "MAX_BODY", 1000)
     async with world.http() as client:
-        assert (await client.post(ACTIONS, content=b" " * 1001)).json()["detail"] == "the body is longer than 1000 bytes"
+        assert (await client.post(ACTIONS, content=b" " * 1001)).json()[
+            "detail"
+        ] == "the body is longer than 1000 bytes"
 
 
 async def test_statuses_of_refusals(world) -> None:

@@ -92,7 +92,7 @@ async def test_a_broken_rule_is_found_before_it_counts(world) -> None:
 
 
 async def test_what_means_nothing_here_is_said_once(world) -> None:
-    manifest = DEV + "spec: {image: x, runtimeClassName: y}\n"
+    manifest = DEV + "spec: {image: registry.example/a, runtimeClassName: gvisor}\n"
     first, second = await apply(world, manifest), await apply(world, manifest + "  # again\n")
     [item] = first.json()["items"]
     assert item["warnings"] == [
