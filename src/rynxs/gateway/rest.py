@@ -25,6 +25,9 @@ from rynxs.gateway.refusal import Invalid, NotFound, Refusal
 from rynxs.gateway.registry import Registered, Registry
 from rynxs.gateway.shard import Shard
 
+MAX_SEQ = 9_999_999_999
+"""The greatest sequence number: a batch's name has ten digits."""
+
 
 class ActionBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Body of `POST .../actions`. `id` is a UUIDv7; give one to make a retry safe."""
@@ -174,9 +177,10 @@ def _server_sent(event: str, data: Any) -> dict[str, Any]:
 def _integer(request: Request, name: str, default: int) -> int:
     value = request.query_params.get(name, str(default))
     try:
-        return int(value)
+        number = int(value)
     except ValueError as error:
         raise Invalid(f"query parameter {name} is {value!r}: give a whole number") from error
+    return min(number, MAX_SEQ)
 
 
 def _agent(registered: Registered) -> dict[str, Any]:

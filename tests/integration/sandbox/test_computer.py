@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import time
 
 import pytest
 
@@ -172,16 +171,6 @@ async def test_the_proof_that_a_boot_is_over(computer, tmp_path):
     await boot.end(boot.read(tmp_path / "boot"))
     assert not any(_alive(pid) for pid in inside)
     await boot.end(computer.sandbox.record)
-
-
-async def test_starting_a_program_is_quick(computer):
-    async def once():
-        start = time.perf_counter()
-        await computer.exec("true")
-        return time.perf_counter() - start
-
-    times = sorted([await once() for _ in range(50)])
-    assert times[25] < 0.03, "the median is 2 to 3 ms on an idle machine of 2 cores"
 
 
 def _alive(pid: int) -> bool:

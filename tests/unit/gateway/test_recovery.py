@@ -42,6 +42,7 @@ async def test_every_open_action_gets_the_outcome_that_its_computer_tells(world)
     first = world.runs[0].action
     ended = Outcome(ending=Ending.FINISHED, result={"exit_code": 3})
     world.computers.connections["uid-dev"].register.ended(first, ended)
+    world.computers.connections["uid-dev"].deaf = True
     recovered = await recover(shard, world.computers)
     assert [action.id for action in recovered] == [run.action for run in world.runs]
     assert [action.outcome.ending for action in recovered] == [Ending.FINISHED, Ending.INTERRUPTED]

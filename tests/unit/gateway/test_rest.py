@@ -184,6 +184,7 @@ async def test_the_log(world) -> None:
         assert await seqs(last=1) == everything[-1:]
         assert await seqs(last=0) == []
         assert await seqs(last=10_000, after=-5) == everything
+        assert await seqs(after=10**30) == []
         for name, value in (("after", "x"), ("last", "1.5"), ("last", "")):
             response = await client.get("/v1/log/shard-0/events", params={name: value})
             assert response.status_code == 400
