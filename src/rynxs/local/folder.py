@@ -20,7 +20,7 @@ class DataFolder:
         self.path = path
         self.log = path / "log"
         self.token = path / "token"
-        self.key = path / "keys" / "gateway.json"
+        self.key = path / "keys" / "gateway.key"
         self.objects = path / "objects.json"
         self.workspaces = path / "workspaces"
         self.boots = path / "boots"

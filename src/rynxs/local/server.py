@@ -137,15 +137,15 @@ async def _claim(folder: DataFolder, log: Log) -> Shard:
     trust_file = state / "trust.json"
     if folder.key.exists():
         signer = Signer.load(folder.key)
+    else:
+        signer = Signer.generate(f"gateway-{_now().year}")
+        signer.save(folder.key)
+    if trust_file.exists():
         trust = Trust.load(trust_file)
     else:
-        if await streams(log.store):
-            raise CannotServe(f"{folder.key} is missing, and the log was signed with it: restore it from a backup")
-        signer = Signer.generate(f"gateway-{_now().year}")
         trust = Trust(log=log.id, keys=[signer.trusted(["*"])])
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         trust.save(trust_file)
-        signer.save(folder.key)
     return await Shard.claim(
         log,
         STREAM,
