@@ -23,8 +23,11 @@ FINISHED = "action.finished"
 INLINE_VALUE = 4096
 """Most bytes of one string that is written into an event."""
 
-INLINE_TOTAL = 32 * 1024
-"""Most bytes of all arguments, or of a result, that are written into an event."""
+INLINE_ARGS = 32 * 1024
+"""Most bytes of all arguments that are written into an event."""
+
+INLINE_RESULT = 1024
+"""Most bytes of a result that are written into an event: the fold remembers it for as long as the action's id."""
 
 
 class RecordedAction(Struct, frozen=True, kw_only=True):
@@ -80,7 +83,7 @@ def decided(request: Request, decision: Decision, *, executor: str = "", boot: s
         action=RecordedAction(
             id=request.id,
             tool=request.tool.name,
-            args=abridged(msgspec.to_builtins(request.args)),
+            args=abridged(msgspec.to_builtins(request.args), INLINE_ARGS),
             digest=request.digest(),
         ),
         agent=request.agent.uid,
@@ -102,7 +105,7 @@ def finished(agent: AgentRef, action: str, outcome: Outcome, *, trace_id: str = 
         outcome=outcome.ending,
         error=outcome.error[:INLINE_VALUE],
         exit_code=(outcome.result or {}).get("exit_code"),
-        result=abridged(outcome.result),
+        result=abridged(outcome.result, INLINE_RESULT),
         seconds=outcome.seconds,
         stdout=outcome.stdout,
         stderr=outcome.stderr,
@@ -119,11 +122,11 @@ def read(event: Event) -> Decided | Finished | None:
     return None
 
 
-def abridged(value: Any) -> Any:
-    """`value` with long strings, and then if need be the whole, replaced by digest and length."""
+def abridged(value: Any, most: int) -> Any:
+    """`value` with long strings, and a whole of more than `most` bytes, replaced by digest and length."""
     shorter = _abridge_strings(value)
     body = msgspec.json.encode(shorter, order="sorted")
-    return shorter if len(body) <= INLINE_TOTAL else _digest(msgspec.json.encode(value, order="sorted"))
+    return shorter if len(body) <= most else _digest(msgspec.json.encode(value, order="sorted"))
 
 
 def _abridge_strings(value: Any) -> Any:

@@ -50,7 +50,7 @@ def serve_command(data: Path, listen: str, mounts: tuple[str, ...]) -> None:
     try:
         run(Options(data=data.absolute(), host=match[1] or match[2], port=int(match[3]), mounts=bound))
     except CannotServe as error:
-        raise Failure(f"refusing to start: {error}") from error
+        raise Failure(str(error)) from error
 
 
 def _mount(text: str) -> tuple[Path, str]:

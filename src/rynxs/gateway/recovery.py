@@ -16,11 +16,19 @@ async def recover(shard: Shard, computers: Computers) -> list[Action]:
     An action is closed only when its executor says how it ended, or can't act on it any more.
     Raises LogError.
     """
+    try:
+        return await _close_open(shard, computers)
+    except ExceptionGroup as group:  # when the log stops, it stops for all of them
+        raise group.exceptions[0] from group
 
+
+async def _close_open(shard: Shard, computers: Computers) -> list[Action]:
     async def close(action: Action) -> None:
         outcome = await computers.conclude(action)
         await shard.record(finished(action.agent, action.id, outcome))
 
     actions = list(shard.lifecycle.open.values())
-    await asyncio.gather(*(close(action) for action in actions))
+    async with asyncio.TaskGroup() as group:
+        for action in actions:
+            group.create_task(close(action))
     return actions

@@ -64,6 +64,11 @@ class Shard:
         return self._writer.stream
 
     @property
+    def stopped(self) -> bool:
+        """Whether nothing can be recorded any more."""
+        return self._writer.closed
+
+    @property
     def size(self) -> int:
         """How many events of the stream are durable."""
         return self._writer.size

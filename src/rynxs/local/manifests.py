@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from rynxs.action.record import abridged
+from rynxs.action.record import INLINE_ARGS, abridged
 from rynxs.api.agent import Agent, local_notes
 from rynxs.api.manifest import ManifestErrors, parse
 from rynxs.api.policy import AgentPolicy
@@ -133,7 +133,7 @@ class Manifests:
         data: dict[str, Any] = {
             "operation": operation,
             "hash": _hash(item),
-            "manifest": abridged(msgspec.to_builtins(item)),
+            "manifest": abridged(msgspec.to_builtins(item), INLINE_ARGS),
         }
         type_ = "policy.loaded" if isinstance(item, AgentPolicy) else "agent.applied"
         subject = f"{item.metadata.namespace}/{item.metadata.name}"

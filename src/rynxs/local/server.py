@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ import uvloop
 
 from rynxs import __version__
 from rynxs.action.lifecycle import Violation
-from rynxs.eventlog import DiskStore, FileAnchors, Log, LogError, Signer, StoreError, Trust, streams
+from rynxs.eventlog import DiskStore, FileAnchors, Log, LogError, Signer, StoreError, Trust
 from rynxs.gateway.app import create_app
 from rynxs.gateway.pipeline import Pipeline
 from rynxs.gateway.recovery import recover
@@ -39,7 +39,7 @@ STREAM = "shard-0"
 
 
 class CannotServe(Exception):
-    """The server can't start; the message says why and what to do."""
+    """The server can't start, or can't go on; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def run(options: Options) -> None:
         NotOver,
         bubblewrap.SandboxUnavailable,
     ) as error:
-        raise CannotServe(str(error)) from error
+        raise CannotServe(f"refusing to start: {error}") from error
 
 
 async def _serve(options: Options) -> None:
@@ -109,15 +109,24 @@ async def _serve(options: Options) -> None:
         for action in recovered:
             print(f"rynxs: action {action.id} of {action.agent} was open and is Interrupted now", flush=True)
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
-        await _Server(config, pipeline.drain).serve(sockets=[listening])
+        await _Server(config, pipeline, shard).serve(sockets=[listening])
+        if shard.stopped:
+            raise CannotServe(
+                f"the log is stopped ({log.store.url}): look at it with rynxs log verify, then start again"
+            )
 
 
 class _Server(uvicorn.Server):
     """Ends the running actions before it waits for the responses that tell of them."""
 
-    def __init__(self, config: uvicorn.Config, drain: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, config: uvicorn.Config, pipeline: Pipeline, shard: Shard) -> None:
         super().__init__(config)
-        self._drain = drain
+        self._pipeline = pipeline
+        self._shard = shard
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether to stop: without a log nothing can be run any more, and somebody must look."""
+        return await super().on_tick(counter) or self._shard.stopped
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -128,7 +137,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End what runs, then wait for the responses that tell of it."""
-        await self._drain()
+        await self._pipeline.drain()
         await super().shutdown(sockets)
 
 
@@ -162,9 +171,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
-        raise CannotServe(f"{host!r} is not an IP address: listen on 127.0.0.1") from None
+        raise ValueError(f"{host!r} is not an IP address: listen on 127.0.0.1") from None
     if not address.is_loopback:
-        raise CannotServe(f"{host} is not a loopback address, and local mode does not encrypt: listen on 127.0.0.1")
+        raise ValueError(f"{host} is not a loopback address, and local mode does not encrypt: listen on 127.0.0.1")
     listening = socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -172,7 +181,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.listen(128)
     except OSError as error:
         listening.close()
-        raise CannotServe(f"can't listen on {host}:{port}: {error.strerror}; choose another with --listen") from error
+        raise ValueError(f"can't listen on {host}:{port}: {error.strerror}; choose another with --listen") from error
     return listening
 
 

@@ -301,3 +301,17 @@ def test_log_tail_reads_like_the_tour(server) -> None:
     assert "action.finished  dev Finished exit 0" in lines[1]
     assert "out 5 B sha256:" in lines[1]
     assert 'Deny coder/no-rm  ["rm","x"]  by ' in lines[2]
+
+
+def test_a_log_that_somebody_else_wrote_into_ends_the_server(server) -> None:
+    following = server.data / "log" / "streams" / "shard-0" / f"{len(server.events()):010d}"
+    following.write_bytes(b"rubbish")
+    refused = server.act("shell_exec", {"argv": ["sh", "-c", "echo x > ran"]})
+    assert refused.status_code == 503
+    assert "the log is stopped" in refused.json()["detail"]
+    code, _, said = server.wait()
+    assert code == 1
+    assert said.startswith("rynxs: the log is stopped")
+    assert "Traceback" not in said
+    assert not (server.data / "workspaces" / "default" / "dev" / "ran").exists()
+    assert server.run("log", "verify").returncode == 1

@@ -66,7 +66,7 @@ def test_other_events_are_none_of_ours() -> None:
 
 def test_long_values_are_bound_by_digest() -> None:
     long = "x" * (INLINE_VALUE + 1)
-    short = abridged({"path": "a", "content": long, "list": ["b", long]})
+    short = abridged({"path": "a", "content": long, "list": ["b", long]}, 10_000)
     digest = {"sha256": hashlib.sha256(long.encode()).hexdigest(), "bytes": len(long)}
     assert short == {"path": "a", "content": digest, "list": ["b", digest]}
 
@@ -74,4 +74,4 @@ def test_long_values_are_bound_by_digest() -> None:
 def test_many_short_values_are_bound_as_a_whole() -> None:
     value = {"argv": ["x" * 4000] * 1000}
     whole = msgspec.json.encode(value, order="sorted")
-    assert abridged(value) == {"sha256": hashlib.sha256(whole).hexdigest(), "bytes": len(whole)}
+    assert abridged(value, 10_000) == {"sha256": hashlib.sha256(whole).hexdigest(), "bytes": len(whole)}

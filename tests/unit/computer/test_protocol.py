@@ -27,7 +27,7 @@ from rynxs.computer.protocol import (
 )
 
 OUTCOME = Outcome(
-    ending=Ending.FINISHED, result={"exit_code": 0}, seconds=0.5, stdout=Captured(sha256="ab", bytes=1, dropped=2)
+    ending=Ending.FINISHED, result={"exit_code": 0}, seconds=0.5, stdout=Captured(sha256="ab" * 32, bytes=1, dropped=2)
 )
 TO_DAEMON = [
     Claim(fence=Fence(1, 2), open=["a"]),
