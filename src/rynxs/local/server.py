@@ -108,7 +108,9 @@ async def _serve(options: Options) -> None:
         )
         for action in recovered:
             print(f"rynxs: action {action.id} of {action.agent} was open and is Interrupted now", flush=True)
-        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
+        config = uvicorn.Config(
+            app, http="httptools", log_level="warning", access_log=False, timeout_graceful_shutdown=5
+        )
         await _Server(config, pipeline, shard).serve(sockets=[listening])
         if shard.stopped:
             raise CannotServe(
