@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("append", "action", "cli")
+NAMES = ("append", "action", "computer", "policy", "cli")
 
 for name in sys.argv[1:] or NAMES:
     if name not in NAMES:

@@ -103,6 +103,7 @@ class Manifests:
             self._registry.delete(registered.agent)
             await self._pipeline.drain(registered.uid)
             await self._computers.remove(registered)
+            self._registry.forget(registered.uid)
         return Json({"object": f"agent/{name}", "namespace": namespace, "result": "deleted"})
 
     async def _delete_policy(self, request: Request) -> Response:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from rynxs.api.agent import Agent
 from rynxs.api.policy import AgentPolicy
-from rynxs.eventlog.file import replace
+from rynxs.eventlog.file import replace as write
 from rynxs.gateway.refusal import NotFound
 from rynxs.gateway.registry import Registered, Registry
 from rynxs.policy.engine import Engine
@@ -27,6 +28,7 @@ class _StoredAgent(Struct, frozen=True):
 class _Objects(Struct, frozen=True):
     agents: list[_StoredAgent] = []
     policies: list[AgentPolicy] = []
+    leaving: list[_StoredAgent] = []
 
 
 class Change(Struct, frozen=True):
@@ -97,29 +99,39 @@ class LocalRegistry(Registry):
             if isinstance(item, AgentPolicy):
                 policies[key] = item
             elif key in agents:
-                agents[key] = msgspec.structs.replace(agents[key], agent=item)
+                agents[key] = replace(agents[key], agent=item)
             else:
                 created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
                 agents[key] = _StoredAgent(str(uuid.uuid4()), created, item)
-        self._save(_Objects(list(agents.values()), list(policies.values())))
+        self._save(replace(self._objects, agents=list(agents.values()), policies=list(policies.values())))
 
     def delete(self, item: Agent | AgentPolicy) -> None:
-        """Forget an object, durably. Raises OSError; then nothing has changed."""
+        """Delete an object, durably; an agent is `leaving` until it is forgotten. Raises OSError, changing nothing."""
         key = _key(item)
+        going = [stored for stored in self._objects.agents if _key(stored.agent) == key]
         self._save(
             _Objects(
                 [stored for stored in self._objects.agents if _key(stored.agent) != key],
                 [policy for policy in self._objects.policies if _key(policy) != key],
+                self._objects.leaving + going,
             )
         )
 
+    def leaving(self) -> list[Registered]:
+        """Deleted agents that may still own something, as a crash leaves them."""
+        return [_registered(stored) for stored in self._objects.leaving]
+
+    def forget(self, uid: str) -> None:
+        """A deleted agent owns nothing any more. Raises OSError; then nothing has changed."""
+        self._save(replace(self._objects, leaving=[s for s in self._objects.leaving if s.uid != uid]))
+
     def _save(self, objects: _Objects) -> None:
-        replace(self._file, msgspec.json.format(msgspec.json.encode(objects), indent=2))
+        write(self._file, msgspec.json.format(msgspec.json.encode(objects), indent=2))
         self._objects = objects
         self._load()
 
     def _load(self) -> None:
-        registered = [Registered(uid=s.uid, created=s.created, agent=s.agent) for s in self._objects.agents]
+        registered = [_registered(stored) for stored in self._objects.agents]
         self._agents = {(r.ref.namespace, r.ref.name): r for r in registered}
         self._engine = Engine(self._objects.policies)
 
@@ -129,3 +141,7 @@ _Key = tuple[str, str, str]
 
 def _key(item: Agent | AgentPolicy) -> _Key:
     return (type(item).__name__, item.metadata.namespace, item.metadata.name)
+
+
+def _registered(stored: _StoredAgent) -> Registered:
+    return Registered(uid=stored.uid, created=stored.created, agent=stored.agent)

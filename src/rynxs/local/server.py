@@ -84,6 +84,9 @@ async def _serve(options: Options) -> None:
         workspaces.empty_bin()
         computers = LocalComputers(workspaces, folder.boots, options.mounts)
         await computers.end_earlier()
+        for registered in registry.leaving():
+            await computers.remove(registered)
+            registry.forget(registered.uid)
         shard = await _claim(folder, log)
         stack.push_async_callback(shard.close)
         computers.claim(shard.fence)

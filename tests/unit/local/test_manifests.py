@@ -164,7 +164,7 @@ async def test_a_disk_that_fails(world, monkeypatch) -> None:
     def fail(path, data):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(registry_module, "replace", fail)
+    monkeypatch.setattr(registry_module, "write", fail)
     response = await apply(world, DEV)
     assert response.status_code == 503
     assert "No space left" in response.json()["detail"]

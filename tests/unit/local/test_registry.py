@@ -93,7 +93,7 @@ def test_a_disk_that_fails_changes_nothing(file, monkeypatch) -> None:
     def fail(path, data):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(registry_module, "replace", fail)
+    monkeypatch.setattr(registry_module, "write", fail)
     with pytest.raises(OSError, match="No space left"):
         registry.commit(registry.plan(read(WEB, POLICY)))
     with pytest.raises(OSError, match="No space left"):
@@ -119,3 +119,15 @@ def test_a_damaged_file_is_said_so_and_left_alone(file, content) -> None:
     with pytest.raises(ValueError, match=r"objects\.json can't be read \(.*\): restore it from a backup"):
         LocalRegistry(file)
     assert file.read_bytes() == content
+
+
+def test_a_deleted_agent_is_remembered_until_it_owns_nothing(file) -> None:
+    registry = LocalRegistry(file)
+    registry.commit(registry.plan(read(DEV)))
+    [registered] = registry.agents()
+    registry.delete(registered.agent)
+    again = LocalRegistry(file)
+    assert again.agents() == []
+    assert again.leaving() == [registered]
+    again.forget(registered.uid)
+    assert LocalRegistry(file).leaving() == []
