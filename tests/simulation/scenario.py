@@ -165,4 +165,5 @@ class Simulation:
 def play(script: bytes) -> None:
     """Live through the run that the script describes. Raises Broken naming the promise that does not hold."""
     with asyncio.Runner(loop_factory=lambda: looptime.new_event_loop(end=3600)) as runner:
+        runner.get_loop().set_exception_handler(lambda *_: None)  # of processes that were killed: nobody awaits them
         runner.run(Simulation(Choices(script)).run())
