@@ -7,7 +7,9 @@ import sys
 
 NAMES = ("append", "action", "computer", "policy", "cli")
 
-for name in sys.argv[1:] or NAMES:
+names = sys.argv[1:] or NAMES
+del sys.argv[1:]  # a measurement may have options of its own when it is run by itself
+for name in names:
     if name not in NAMES:
         sys.exit(f"there is no measurement {name!r}: {', '.join(NAMES)}")
     print(f"== {name}", flush=True)
