@@ -101,7 +101,9 @@ class Shard:
             raise Unavailable(f"the log is stopped ({self.stream}): {error}. Nothing was run.") from error
 
     async def close(self) -> None:
-        """Write what is queued, move the anchor, and stop."""
+        """Write what is queued, close late decisions as far as the log answers, move the anchor, and stop."""
+        if self._late:
+            await asyncio.wait(set(self._late), timeout=LOG_TIMEOUT)
         await self._writer.close()
         await asyncio.gather(*self._late, return_exceptions=True)
 
