@@ -1,8 +1,9 @@
-"""HTTP pieces that REST and MCP share: problem documents, bounded bodies, callers who leave."""
+"""HTTP pieces that REST and MCP share: problem documents, bounded bodies, bytes in JSON, callers who leave."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Awaitable
 from typing import Any
 
@@ -48,6 +49,21 @@ async def body_of(request: Request) -> bytes:
             raise Invalid(f"the body is longer than {MAX_BODY} bytes")
         parts.append(part)
     return b"".join(parts)
+
+
+def encoded(data: bytes) -> dict[str, str]:
+    """Bytes for JSON: as text where they are UTF-8, else in base64."""
+    try:
+        return {"content": data.decode(), "encoding": "utf-8"}
+    except UnicodeDecodeError:
+        return {"content": base64.b64encode(data).decode(), "encoding": "base64"}
+
+
+def trace_of(traceparent: str) -> str:
+    """The trace id of a W3C Trace Context header, or empty."""
+    parts = traceparent.split("-")
+    well_formed = len(parts) >= 4 and len(parts[1]) == 32 and all(c in "0123456789abcdef" for c in parts[1])
+    return parts[1] if well_formed else ""
 
 
 async def while_connected(receive: Receive, work: Awaitable[None]) -> None:

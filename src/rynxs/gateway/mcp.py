@@ -25,12 +25,11 @@ from rynxs.action.outcome import Captured, Ending, Outcome
 from rynxs.action.tool import TOOLS, ShellResult, Tool
 from rynxs.computer.protocol import Output
 from rynxs.gateway.execution import Execution, Recorded
-from rynxs.gateway.http import MAX_BODY
+from rynxs.gateway.http import MAX_BODY, encoded, trace_of
 from rynxs.gateway.identity import Identity
 from rynxs.gateway.pipeline import Pipeline
 from rynxs.gateway.refusal import Refusal
 from rynxs.gateway.registry import Registry
-from rynxs.gateway.rest import encoded, trace_of
 
 Context = ServerRequestContext[Any, Request]
 
@@ -117,20 +116,12 @@ async def _result(context: Context, execution: Execution | Recorded) -> types.Ca
             await context.session.report_progress(count, message=decoders[item.stream].decode(item.data))
         else:
             outcome = item
-    stdout, stderr = (b"".join(kept[stream]) for stream in ("stdout", "stderr"))
-    text = "".join(
-        [
-            _shown(stdout, outcome.stdout, "stdout"),
-            _shown(stderr, outcome.stderr, "stderr"),
-            _ending(outcome),
-        ]
-    )
+    stdout = _shown(b"".join(kept["stdout"]), outcome.stdout, "stdout")
+    stderr = _shown(b"".join(kept["stderr"]), outcome.stderr, "stderr")
+    text = stdout + stderr + _ending(outcome)
     structured = dict(outcome.result or {})
     if outcome.stdout is not None:
-        structured |= {
-            "stdout": _shown(stdout, outcome.stdout, "stdout"),
-            "stderr": _shown(stderr, outcome.stderr, "stderr"),
-        }
+        structured |= {"stdout": stdout, "stderr": stderr}
     return types.CallToolResult(
         content=[types.TextContent(type="text", text=text)],
         structured_content=structured if outcome.ending is Ending.FINISHED else None,

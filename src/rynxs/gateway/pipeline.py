@@ -107,8 +107,7 @@ class Pipeline:
         action = self._shard.lifecycle.get(request.key)
         if action is None:
             return None
-        if action.digest != request.digest():
-            raise Conflict(f"action id {request.id} was used with other arguments, or by another caller")
+        _check_same(request, action.digest)
         if running is not None:
             return running[0]
         if action.decision.effect is Effect.DENY:
@@ -122,8 +121,7 @@ class Pipeline:
         starting = self._starting.get(request.key)
         if starting is not None:
             earlier, task = starting
-            if earlier.digest() != request.digest():
-                raise Conflict(f"action id {request.id} was used with other arguments, or by another caller")
+            _check_same(request, earlier.digest())
         else:
             self._admit(request)
             self._count[request.agent.uid] += 1
@@ -196,6 +194,11 @@ class Pipeline:
         if registered.uid != request.agent.uid:
             raise Unavailable(f"agent {request.agent} was deleted and made anew meanwhile. Nothing was run.")
         return self._registry.engine().decide(registered.agent, request.principal, request.tool.name, request.args)
+
+
+def _check_same(request: Request, digest: str) -> None:
+    if request.digest() != digest:
+        raise Conflict(f"action id {request.id} was used with other arguments, or by another caller")
 
 
 def _cancel_unfollowed(task: asyncio.Task[Execution]) -> None:

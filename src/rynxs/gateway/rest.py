@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -16,17 +15,15 @@ from starlette.types import Receive, Scope, Send
 from rynxs.action.outcome import Outcome
 from rynxs.computer.protocol import Output
 from rynxs.eventlog import Event, Log
+from rynxs.eventlog.event import MAX_SEQ
 from rynxs.gateway.execution import Execution, Recorded
-from rynxs.gateway.http import Json, body_of, problem, while_connected
+from rynxs.gateway.http import Json, body_of, encoded, problem, trace_of, while_connected
 from rynxs.gateway.identity import Identity
 from rynxs.gateway.openapi import document
 from rynxs.gateway.pipeline import Pipeline
 from rynxs.gateway.refusal import Invalid, NotFound, Refusal
 from rynxs.gateway.registry import Registered, Registry
 from rynxs.gateway.shard import Shard
-
-MAX_SEQ = 9_999_999_999
-"""The greatest sequence number: a batch's name has ten digits."""
 
 
 class ActionBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -145,21 +142,6 @@ async def whole_answer(execution: Execution | Recorded) -> dict[str, Any]:
     if isinstance(execution, Execution):
         answer |= {stream: encoded(b"".join(parts)) for stream, parts in kept.items() if parts}
     return answer
-
-
-def encoded(data: bytes) -> dict[str, str]:
-    """Bytes for JSON: as text where they are UTF-8, else in base64."""
-    try:
-        return {"content": data.decode(), "encoding": "utf-8"}
-    except UnicodeDecodeError:
-        return {"content": base64.b64encode(data).decode(), "encoding": "base64"}
-
-
-def trace_of(traceparent: str) -> str:
-    """The trace id of a W3C Trace Context header, or empty."""
-    parts = traceparent.split("-")
-    well_formed = len(parts) >= 4 and len(parts[1]) == 32 and all(c in "0123456789abcdef" for c in parts[1])
-    return parts[1] if well_formed else ""
 
 
 def _decode(body: bytes) -> ActionBody:

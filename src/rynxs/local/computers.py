@@ -56,7 +56,7 @@ class LocalComputers(Computers):
                 await self.stop(registered.uid)
                 sandbox = await self._start(registered)
         return Computer(
-            name=f"{registered.ref.namespace}/{registered.ref.name}",
+            name=str(registered.ref),
             boot=sandbox.record.boot,
             connection=sandbox.client,
         )

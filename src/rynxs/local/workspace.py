@@ -24,8 +24,7 @@ class Workspaces:
         """The agent's folder, made if need be, and its user id (None unless the server is root). Raises OSError."""
         folder = self._folder(agent)
         folder.parent.mkdir(mode=0o700, exist_ok=True)
-        fresh = not folder.exists()
-        if fresh:
+        if not folder.exists():
             folder.mkdir(mode=0o700)
         if os.geteuid() != 0:
             return folder, None

@@ -14,6 +14,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from rynxs.eventlog.file import replace
+
 
 class NotOver(Exception):
     """It could not be proven that a boot is over; the message says why and what to do."""
@@ -45,17 +47,7 @@ def write(path: Path, entry: Record) -> None:
 
     Raises OSError.
     """
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(msgspec.json.encode(entry))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    replace(path, msgspec.json.encode(entry))
 
 
 def read(path: Path) -> Record | None:

@@ -10,7 +10,7 @@ import pytest
 from rynxs.action.outcome import Ending
 from rynxs.computer.client import ConnectionLost
 from rynxs.gateway import http
-from rynxs.gateway.rest import encoded, trace_of
+from rynxs.gateway.http import encoded, trace_of
 
 ACTIONS = "/v1/namespaces/team-a/agents/dev/actions"
 GOOD = {"tool": "shell_exec", "args": {"argv": ["good"]}}
