@@ -1,7 +1,8 @@
-"""The daemon: pid 1 of a computer. It runs tools for the one gateway that holds the other end of its socket.
+"""The daemon: pid 1 of a computer. It runs tools for the gateway that owns the computer.
 
-When the connection ends the daemon exits, and the kernel ends everything in its pid namespace. It exits as
-well on what it can't account for: a lost zygote, a frame that is not of the protocol, an error of its own.
+When the daemon exits, the kernel ends everything in its pid namespace. It exits on what it can't account for: a
+lost zygote, an error of its own. In a sandbox it also exits with its one connection; in a pod (`listener`) gateways
+come and go, and what runs goes on.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import socket
 import sys
 import time
 import uuid
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -47,36 +49,61 @@ from rynxs.computer.watch import Watch
 
 
 class Daemon:
-    """Serves one connection, for the life of the computer."""
+    """Runs actions for the gateway that has claimed the computer last; use it as a context for the life of a boot.
 
-    def __init__(self, register: Register, tools: Tools, writer: asyncio.StreamWriter) -> None:
+    Leaving the context waits for the actions that run; what a tool's bug raises ends it.
+    """
+
+    def __init__(self, register: Register, tools: Tools) -> None:
         self._register = register
         self._tools = tools
-        self._writer = writer
         self._stops: dict[str, Stop] = {}
+        self._actions = asyncio.TaskGroup()
+        self._owner: asyncio.StreamWriter | None = None
 
-    async def serve(self, reader: asyncio.StreamReader) -> None:
-        """Answer frames until the gateway closes.
+    async def __aenter__(self) -> Daemon:
+        await self._actions.__aenter__()
+        return self
 
-        Raises ProtocolError, fence.Fenced, and what a tool's bug raises.
+    async def __aexit__(self, *error: Any) -> None:
+        await self._actions.__aexit__(*error)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, found: dict[str, str]) -> None:
+        """Answer one gateway's frames until it closes, or another one claims. What runs goes on afterwards.
+
+        `found` is what `walls.probe` gave. Raises ProtocolError, fence.Fenced and the connection's OSError.
         """
-        async with asyncio.TaskGroup() as actions:
+        writer.write(encode(Hello(protocol=PROTOCOL, boot=self._register.boot, walls=found)))
+        try:
             while (body := await read_frame(reader)) is not None:
                 message = decode_to_daemon(body)
-                if isinstance(message, Run):
-                    self._run(message, actions)
+                if isinstance(message, Claim):
+                    self._claim(message, writer)
+                elif self._owner is not writer:
+                    raise ProtocolError("the gateway sent a frame without its claim")
+                elif isinstance(message, Run):
+                    self._run(message)
                 else:
                     self._answer(message)
-            for stop in self._stops.values():
-                stop.set(Ending.CANCELLED, "the gateway is gone")
+        finally:
+            if self._owner is writer:
+                self._owner = None
+            writer.transport.abort()
 
-    def _answer(self, message: Claim | Cancel | Query | Settled) -> None:
-        if isinstance(message, Claim):
-            for action in self._register.claim(message.fence, message.open):
-                self._stops[action].set(Ending.CANCELLED, "not open in the log of the computer's new owner")
-        elif self._register.fence is None:
-            raise ProtocolError("the gateway sent a frame before its claim")
-        elif isinstance(message, Cancel):
+    def cancel(self, reason: str) -> None:
+        """Kill what all actions started; each ends as Cancelled."""
+        for stop in self._stops.values():
+            stop.set(Ending.CANCELLED, reason)
+
+    def _claim(self, claim: Claim, writer: asyncio.StreamWriter) -> None:
+        for action in self._register.claim(claim.fence, claim.open):
+            self._stops[action].set(Ending.CANCELLED, "not open in the log of the computer's new owner")
+        if self._owner is not None and self._owner is not writer:
+            self._owner.transport.abort()
+        self._owner = writer
+
+    def _answer(self, message: Cancel | Query | Settled) -> None:
+        if isinstance(message, Cancel):
             if stop := self._stops.get(message.action):
                 stop.set(Ending.CANCELLED, "cancelled")
         elif isinstance(message, Query):
@@ -90,7 +117,7 @@ class Daemon:
         else:
             self._register.settled(message.action)
 
-    def _run(self, run: Run, actions: asyncio.TaskGroup) -> None:
+    def _run(self, run: Run) -> None:
         tool = TOOLS.get(run.tool)
         try:
             args = msgspec.json.decode(run.args, type=tool.args) if tool else None
@@ -103,7 +130,7 @@ class Daemon:
             self._send(Refused(action=run.action, reason=reason))
         else:
             self._stops[run.action] = Stop()
-            actions.create_task(self._act(run, args))
+            self._actions.create_task(self._act(run, args))
 
     async def _act(self, run: Run, args: Struct) -> None:
         stop = self._stops[run.action]
@@ -123,23 +150,33 @@ class Daemon:
         self._send(Ended(action=run.action, outcome=outcome))
 
     def _send(self, message: ToGateway) -> None:
-        # What is not read yet is bounded by each action's max_output, so writing never has to wait.
-        self._writer.write(encode(message))
+        # What is not read yet is bounded by each action's max_output, so writing never has to wait. Without a
+        # gateway output is dropped; how the action ended is kept until one asks.
+        if self._owner is not None:
+            self._owner.write(encode(message))
+
+
+def start(zygote_pid: int, orders: socket.socket, limits: Limits) -> Daemon:
+    """The daemon of this boot, to be entered as a context; call it in the loop."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, _bury, zygote_pid)
+    workspace = Workspace()
+    watch = Watch(workspace.descriptor, limits, {1, zygote_pid})
+    watch.look_at_disk()
+    tools = Tools(workspace, Launcher(zygote_pid, orders), watch, dict(os.environ))
+    return Daemon(Register(str(uuid.uuid4())), tools)
 
 
 async def serve(
     connection: socket.socket, zygote_pid: int, orders: socket.socket, limits: Limits, found: dict[str, str]
 ) -> None:
-    """Serve the connection until it ends. `found` is what `walls.probe` gave. Raises as Daemon.serve does."""
-    asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, _bury, zygote_pid)
+    """Serve the one gateway that holds the other end of the socket, until it ends.
+
+    `found` is what `walls.probe` gave. Raises as Daemon.serve does, and what a tool's bug raises.
+    """
     reader, writer = await asyncio.open_connection(sock=connection, limit=LIMIT)
-    boot = str(uuid.uuid4())
-    writer.write(encode(Hello(protocol=PROTOCOL, boot=boot, walls=found)))
-    workspace = Workspace()
-    watch = Watch(workspace.descriptor, limits, {1, zygote_pid})
-    watch.look_at_disk()
-    tools = Tools(workspace, Launcher(zygote_pid, orders), watch, dict(os.environ))
-    await Daemon(Register(boot), tools, writer).serve(reader)
+    async with start(zygote_pid, orders, limits) as daemon:
+        await daemon.serve(reader, writer, found)
+        daemon.cancel("the gateway is gone")
 
 
 def _bury(zygote_pid: int) -> None:

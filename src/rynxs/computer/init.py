@@ -26,11 +26,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     limits: Limits
 
 
-def main() -> NoReturn:
-    """Become the daemon, with Settings as the only argument. Never returns."""
-    settings = msgspec.json.decode(sys.argv[1], type=Settings)
-    connection = socket.socket(fileno=settings.socket)
-    connection.set_inheritable(False)
+def become_pid_1(limits: Limits, *unneeded: socket.socket) -> tuple[dict[str, str], int, socket.socket]:
+    """Close the doors, look at the walls, and fork the zygote, in which `unneeded` sockets are closed.
+
+    Gives what `walls.probe` found, the zygote's pid, and the socket for its orders. Call before there are threads.
+    """
     # Programs run as the same user: they must not read our memory, our descriptors or our environment.
     syscall.prctl(syscall.PR_SET_DUMPABLE, 0)
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -38,7 +38,15 @@ def main() -> NoReturn:
     found = walls.probe()
     for ours in ("LD_LIBRARY_PATH", "PWD"):  # for this Python only; a program may have another folder
         os.environ.pop(ours, None)
-    zygote_pid, orders = zygote.fork(settings.limits, connection)
+    return found, *zygote.fork(limits, *unneeded)
+
+
+def main() -> NoReturn:
+    """Become a sandbox's daemon, with Settings as the only argument. Never returns."""
+    settings = msgspec.json.decode(sys.argv[1], type=Settings)
+    connection = socket.socket(fileno=settings.socket)
+    connection.set_inheritable(False)
+    found, zygote_pid, orders = become_pid_1(settings.limits, connection)
 
     import asyncio
 
