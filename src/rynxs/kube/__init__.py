@@ -1,0 +1,1 @@
+"""A small controller runtime over lightkube; it imports nothing of rynxs."""
