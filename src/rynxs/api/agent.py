@@ -13,9 +13,12 @@ from rynxs.api.quantity import Quantity, to_bytes, to_millicores
 
 Text = Annotated[
     str,
-    Meta(min_length=1, max_length=512, pattern=r"^[!-~]+$", description="printable ASCII without spaces"),
+    Meta(min_length=1, max_length=512, pattern=r"^[!-~]+$", extra={"valid": "printable ASCII without spaces"}),
 ]
 """A name that is passed on as it is: of an image or a class."""
+
+MAX_NAME = 53
+"""Most characters of an agent's name: what is made for it is named after it (`dev-workspace`), in a DNS label."""
 
 
 def _check(path: str, read: Callable[[Quantity], int], quantity: Quantity | None) -> None:
@@ -33,8 +36,8 @@ def _check(path: str, read: Callable[[Quantity], int], quantity: Quantity | None
 class Amounts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True):
     """Processor (cores) and memory (bytes); what is not named is not set."""
 
-    cpu: Quantity | None = None
-    memory: Quantity | None = None
+    cpu: Annotated[Quantity | None, Meta(description="Processor time in cores, as 250m or 2.")] = None
+    memory: Annotated[Quantity | None, Meta(description="Memory in bytes, as 512Mi.")] = None
 
     def __post_init__(self) -> None:
         _check("cpu", to_millicores, self.cpu)
@@ -44,8 +47,8 @@ class Amounts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
 class Resources(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True):
     """What the computer is sure to get (`requests`) and may not go over (`limits`)."""
 
-    requests: Amounts = Amounts()
-    limits: Amounts = Amounts()
+    requests: Annotated[Amounts, Meta(description="What the computer is sure to get.")] = Amounts()
+    limits: Annotated[Amounts, Meta(description="What the computer may not go over.")] = Amounts()
 
     def __post_init__(self) -> None:
         for field, read in (("cpu", to_millicores), ("memory", to_bytes)):
@@ -57,9 +60,19 @@ class Resources(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, r
 class Workspace(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True):
     """The computer's files. `size` is in bytes; `retain` says what deleting the agent does to them."""
 
-    size: Quantity = "5Gi"
-    storage_class_name: Text | None = None
-    retain: Literal["Retain", "Delete"] = "Retain"
+    size: Annotated[
+        Quantity, Meta(description="Its size in bytes, as 5Gi. It can grow where the storage class allows it.")
+    ] = "5Gi"
+    storage_class_name: Annotated[
+        Text | None, Meta(description="The storage class of its volume; by default the cluster's default class.")
+    ] = None
+    retain: Annotated[
+        Literal["Retain", "Delete"],
+        Meta(
+            description="What deleting the agent does to the files: Retain keeps them for a later agent of that name, "
+            "Delete deletes them, too."
+        ),
+    ] = "Retain"
 
     def __post_init__(self) -> None:
         _check("size", to_bytes, self.size)
@@ -71,22 +84,38 @@ class EnvVar(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     name: Annotated[
         str,
         Meta(
+            min_length=1,
             max_length=256,
             pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
-            description="letters, digits and '_', not beginning with a digit",
+            description="Its name.",
+            extra={"valid": "letters, digits and '_', not beginning with a digit"},
         ),
     ]
-    value: Annotated[str, Meta(max_length=32_768)]
+    value: Annotated[str, Meta(max_length=32_768, description="Its value, taken as it is: $(NAME) means nothing.")]
 
 
 class AgentSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True):
     """The computer that the agent owns."""
 
-    image: Text | None = None
-    resources: Resources = Resources()
-    workspace: Workspace = Workspace()
-    env: list[EnvVar] = []
-    runtime_class_name: Text | None = None
+    image: Annotated[
+        Text | None,
+        Meta(description="The container image that the agent works in; by default that of the installation."),
+    ] = None
+    resources: Annotated[Resources, Meta(description="Processor time and memory of the computer.")] = Resources()
+    workspace: Annotated[Workspace, Meta(description="The files in /workspace, which outlive the computer.")] = (
+        Workspace()
+    )
+    env: Annotated[
+        list[EnvVar],
+        Meta(
+            max_length=256,
+            description="Environment variables of everything that runs in the computer.",
+            extra_json_schema={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = []
+    runtime_class_name: Annotated[
+        Text | None, Meta(description="The RuntimeClass of the computer's pod, as gvisor.")
+    ] = None
 
     def __post_init__(self) -> None:
         seen: set[str] = set()
@@ -97,12 +126,17 @@ class AgentSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, r
 
 
 class Agent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """The `Agent` resource: the identity that owns one computer."""
+    """An Agent: the identity that owns one computer, and how that computer looks."""
 
     api_version: Literal["rynxs.dev/v1alpha1"] = "rynxs.dev/v1alpha1"
     kind: Literal["Agent"] = "Agent"
     metadata: Metadata
-    spec: AgentSpec = AgentSpec()
+    spec: Annotated[AgentSpec, Meta(description="The computer that the agent owns.")] = AgentSpec()
+
+    def __post_init__(self) -> None:
+        if len(self.metadata.name) > MAX_NAME:
+            reason = f"has {len(self.metadata.name)} characters, over the limit of {MAX_NAME} for an agent"
+            raise InvalidField("metadata.name", reason)
 
 
 _CLUSTER_ONLY: dict[str, Callable[[AgentSpec], object]] = {

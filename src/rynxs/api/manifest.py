@@ -9,16 +9,19 @@ from msgspec import Struct
 
 from rynxs.api import document
 from rynxs.api.agent import Agent
-from rynxs.api.policy import AgentPolicy
+from rynxs.api.policy import AgentPolicy, ClusterAgentPolicy, Policy
 from rynxs.api.problem import Problem, near, shown
 from rynxs.api.shape import Misshapen, read
 
 API_VERSION = "rynxs.dev/v1alpha1"
 
-KINDS: dict[str, type[Agent] | type[AgentPolicy]] = {"Agent": Agent, "AgentPolicy": AgentPolicy}
+Item = Agent | AgentPolicy | ClusterAgentPolicy
+"""What a file may hold."""
+
+KINDS: dict[str, type[Item]] = {kind.__name__: kind for kind in (Agent, AgentPolicy, ClusterAgentPolicy)}
 """The kinds a file may hold. A `List` is refused: separate documents say the same."""
 
-Check = Callable[[Sequence[AgentPolicy]], Sequence[tuple[AgentPolicy, Problem]]]
+Check = Callable[[Sequence[Policy]], Sequence[tuple[Policy, Problem]]]
 """Finds what else is wrong with policies; it is `rynxs.policy.engine.check` (this package is below that)."""
 
 
@@ -51,14 +54,14 @@ class ManifestErrors(Exception):
         super().__init__("\n".join(map(str, errors)))
 
 
-def parse(text: str | bytes, source: str, check: Check | None = None) -> list[Agent | AgentPolicy]:
+def parse(text: str | bytes, source: str, check: Check | None = None) -> list[Item]:
     """Read the objects of a file, in its order.
 
     `source` names the file in errors; `check` looks at its policies as well. Raises ManifestErrors with every
     error found: at least one for each document that is wrong.
     """
     errors: list[ManifestError] = []
-    found: dict[tuple[str, str, str], tuple[int, Agent | AgentPolicy]] = {}
+    found: dict[tuple[str, str, str], tuple[int, Item]] = {}
 
     def refuse(number: int | None, named: str, problem: Problem) -> None:
         errors.append(ManifestError(source=source, document=number, object=named, problem=problem))
@@ -89,17 +92,17 @@ def parse(text: str | bytes, source: str, check: Check | None = None) -> list[Ag
     if empty:
         refuse(None, "", Problem("", "holds no object"))
     if check is not None:
-        policies = [item for _, item in found.values() if isinstance(item, AgentPolicy)]
+        policies = [item for _, item in found.values() if not isinstance(item, Agent)]
         for policy, problem in check(policies):
             metadata = policy.metadata
             number, _ = found[(policy.kind, metadata.namespace, metadata.name)]
-            refuse(number, f"agentpolicy/{metadata.name}", problem)
+            refuse(number, f"{policy.kind.lower()}/{metadata.name}", problem)
     if errors:
         raise ManifestErrors(sorted(errors, key=lambda error: error.document or 0))
     return [item for _, item in found.values()]
 
 
-def _kind(value: Any) -> type[Agent] | type[AgentPolicy]:
+def _kind(value: Any) -> type[Item]:
     """Find the type that a document says it is. Raises Misshapen."""
     if not isinstance(value, dict):
         raise Misshapen([Problem("", "is not an object: it needs apiVersion, kind, metadata and spec")])

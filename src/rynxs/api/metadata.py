@@ -11,9 +11,10 @@ from rynxs.api.label import check_annotations, check_labels
 Name = Annotated[
     str,
     Meta(
+        min_length=1,
         max_length=63,
         pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
-        description="lower-case letters, digits and '-', beginning and ending with a letter or digit",
+        extra={"valid": "lower-case letters, digits and '-', beginning and ending with a letter or digit"},
     ),
 ]
 """A DNS label (RFC 1123), as Kubernetes takes for names and namespaces."""
@@ -30,3 +31,20 @@ class Metadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, re
     def __post_init__(self) -> None:
         check_labels(self.labels, "labels")
         check_annotations(self.annotations, "annotations")
+
+
+class ClusterMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """The metadata of an object that belongs to no namespace: its name is unique in its kind."""
+
+    name: Name
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        check_labels(self.labels, "labels")
+        check_annotations(self.annotations, "annotations")
+
+    @property
+    def namespace(self) -> str:
+        """Empty, as in the Kubernetes API."""
+        return ""

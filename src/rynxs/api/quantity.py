@@ -11,6 +11,9 @@ Quantity = str | int | float
 MAX_QUANTITY = 2**63 - 1
 """The largest quantity, as in Kubernetes."""
 
+PATTERN = r"^([0-9]{1,32}(\.[0-9]{0,32})?|\.[0-9]{1,32})([eE][+-]?[0-9]{1,2}|[KMGTPE]i|[numkMGTPE]?)$"
+"""What `parse` takes, for other people's validators."""
+
 _SUFFIXES = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _QUANTITY = re.compile(

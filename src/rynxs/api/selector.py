@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from rynxs.api.label import check_key, check_labels, check_value
 from rynxs.api.problem import InvalidField
+
+_ATOMIC = {"x-kubernetes-list-type": "atomic"}
+_NAME = r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+_VALUE: dict[str, Any] = {"maxLength": 63, "pattern": rf"^({_NAME})?$"}
+_KEY: dict[str, Any] = {"maxLength": 317, "pattern": rf"^([a-z0-9]([a-z0-9.-]{{0,251}}[a-z0-9])?/)?{_NAME}$"}
+"""What the API server checks: nearly `label.check_key`, which has the last word."""
 
 
 class Requirement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True):
     """One condition on the label `key`. `values` belong to In and NotIn only."""
 
-    key: str
-    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
-    values: list[str] = []
+    key: Annotated[str, Meta(description="The label's key.", extra_json_schema=_KEY)]
+    operator: Annotated[
+        Literal["In", "NotIn", "Exists", "DoesNotExist"],
+        Meta(description="What must be so of it. NotIn is met by an object without the label."),
+    ]
+    values: Annotated[
+        list[Annotated[str, Meta(extra_json_schema=_VALUE)]],
+        Meta(max_length=256, description="The values of In and NotIn.", extra_json_schema=_ATOMIC),
+    ] = []
 
     def __post_init__(self) -> None:
         check_key(self.key, "key")
@@ -45,8 +57,14 @@ class Requirement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
 class Selector(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True):
     """Selects objects whose labels meet all of it. An empty selector selects every object."""
 
-    match_labels: dict[str, str] = {}
-    match_expressions: list[Requirement] = []
+    match_labels: Annotated[
+        dict[str, Annotated[str, Meta(extra_json_schema=_VALUE)]],
+        Meta(max_length=64, description="Labels that it must have, with these values."),
+    ] = {}
+    match_expressions: Annotated[
+        list[Requirement],
+        Meta(max_length=64, description="Conditions on its labels, all to be met.", extra_json_schema=_ATOMIC),
+    ] = []
 
     def __post_init__(self) -> None:
         check_labels(self.match_labels, "matchLabels")

@@ -62,26 +62,29 @@ def _problem(error: msgspec.ValidationError) -> Problem:
     return Problem(join(place[1] if place else "", inner.path), inner.reason, inner.suggestion)
 
 
-def _walk(value: Any, type_: inspect.Type, path: str, description: str = "") -> Iterator[Problem]:
+def _walk(value: Any, type_: inspect.Type, path: str, valid: str = "") -> Iterator[Problem]:
+    """Every difference between value and type. `valid` says what the type's pattern takes."""
     match type_:
         case inspect.Metadata():
-            yield from _walk(value, type_.type, path, (type_.extra_json_schema or {}).get("description", ""))
+            yield from _walk(value, type_.type, path, (type_.extra or {}).get("valid", ""))
         case inspect.UnionType():
             fitting = [known for known in type_.types if _fits(value, known)]
             if not fitting:
                 yield Problem(path, _expected(value, *type_.types))
             elif not any(isinstance(known, inspect.NoneType) for known in fitting):
-                yield from _walk(value, fitting[0], path, description)
+                yield from _walk(value, fitting[0], path, valid)
         case _ if not _fits(value, type_):
             yield Problem(path, _expected(value, type_))
         case inspect.StructType():
             yield from _struct(value, type_, path)
         case inspect.DictType():
+            yield from _too_many(value, type_, path)
             for key, item in value.items():
                 yield from _walk(item, type_.value_type, join(path, key))
         case inspect.ListType():
             if len(value) < (type_.min_length or 0):
                 yield Problem(path, "must not be empty")
+            yield from _too_many(value, type_, path)
             for index, item in enumerate(value):
                 yield from _walk(item, type_.item_type, f"{path}[{index}]")
         case inspect.LiteralType() | inspect.EnumType():
@@ -95,7 +98,7 @@ def _walk(value: Any, type_: inspect.Type, path: str, description: str = "") -> 
             elif type_.max_length is not None and len(value) > type_.max_length:
                 yield Problem(path, f"has {len(value)} characters, over the limit of {type_.max_length}")
             elif type_.pattern is not None and not re.fullmatch(type_.pattern, value):
-                yield Problem(path, f"{shown(value)} is not valid: {description}")
+                yield Problem(path, f"{shown(value)} is not valid: {valid}")
 
 
 def _struct(value: dict[str, Any], type_: inspect.StructType, path: str) -> Iterator[Problem]:
@@ -108,6 +111,13 @@ def _struct(value: dict[str, Any], type_: inspect.StructType, path: str) -> Iter
     for name, field in fields.items():
         if field.required and name not in value:
             yield Problem(join(path, name), "is required")
+
+
+def _too_many(
+    value: dict[str, Any] | list[Any], type_: inspect.DictType | inspect.ListType, path: str
+) -> Iterator[Problem]:
+    if type_.max_length is not None and len(value) > type_.max_length:
+        yield Problem(path, f"has {len(value)} items, over the limit of {type_.max_length}")
 
 
 def _fits(value: Any, type_: inspect.Type) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,8 +14,8 @@ from starlette.routing import Route
 
 from rynxs.action.record import INLINE_ARGS, abridged
 from rynxs.api.agent import Agent, local_notes
-from rynxs.api.manifest import ManifestErrors, parse
-from rynxs.api.policy import AgentPolicy
+from rynxs.api.manifest import Item, ManifestErrors, parse
+from rynxs.api.summary import hash_of, name_of, note_of
 from rynxs.eventlog import Draft
 from rynxs.gateway.http import Json, body_of
 from rynxs.gateway.identity import Identity
@@ -62,6 +61,7 @@ class Manifests:
             Route("/v1/manifests", self._apply, methods=["POST"]),
             Route("/v1/namespaces/{namespace}/agents/{name}", self._delete_agent, methods=["DELETE"]),
             Route("/v1/namespaces/{namespace}/policies/{name}", self._delete_policy, methods=["DELETE"]),
+            Route("/v1/policies/{name}", self._delete_policy, methods=["DELETE"]),
         ]
 
     async def _apply(self, request: Request) -> Response:
@@ -72,7 +72,7 @@ class Manifests:
         except ManifestErrors as errors:
             raise InvalidManifests(errors) from errors
         for namespace in sorted({manifest.metadata.namespace for manifest in manifests}):
-            await self._identity.authorize(request.state.principal, "apply", namespace, "")
+            await self._identity.authorize(request.state.principal, "apply", namespace)
         async with self._one_change():
             changes = self._registry.plan(manifests)
             changed = [change for change in changes if change.result != "unchanged"]
@@ -84,10 +84,10 @@ class Manifests:
                     await self._restart(change.object)
         items = [
             {
-                "object": _name(change.object),
+                "object": name_of(change.object),
                 "namespace": change.object.metadata.namespace,
                 "result": change.result,
-                "note": _note(change.object),
+                "note": note_of(change.object),
                 "warnings": self._warnings(change.object),
             }
             for change in changes
@@ -107,13 +107,13 @@ class Manifests:
         return Json({"object": f"agent/{name}", "namespace": namespace, "result": "deleted"})
 
     async def _delete_policy(self, request: Request) -> Response:
-        namespace, name = request.path_params["namespace"], request.path_params["name"]
-        await self._identity.authorize(request.state.principal, "apply", namespace, "")
+        namespace, name = request.path_params.get("namespace", ""), request.path_params["name"]
+        await self._identity.authorize(request.state.principal, "apply", namespace)
         async with self._one_change():
             policy = self._registry.policy(namespace, name)
             await self._record(request, "deleted", policy)
             self._registry.delete(policy)
-        return Json({"object": f"agentpolicy/{name}", "namespace": namespace, "result": "deleted"})
+        return Json({"object": name_of(policy), "namespace": namespace, "result": "deleted"})
 
     @contextlib.asynccontextmanager
     async def _one_change(self) -> AsyncIterator[None]:
@@ -130,35 +130,21 @@ class Manifests:
         await self._pipeline.drain(registered.uid)
         await self._computers.stop(registered.uid)
 
-    async def _record(self, request: Request, operation: str, item: Agent | AgentPolicy) -> None:
+    async def _record(self, request: Request, operation: str, item: Item) -> None:
         data: dict[str, Any] = {
             "operation": operation,
-            "hash": _hash(item),
+            "hash": hash_of(item),
             "manifest": abridged(msgspec.to_builtins(item), INLINE_ARGS),
         }
-        type_ = "policy.loaded" if isinstance(item, AgentPolicy) else "agent.applied"
-        subject = f"{item.metadata.namespace}/{item.metadata.name}"
+        type_ = "agent.applied" if isinstance(item, Agent) else "policy.loaded"
+        namespace, name = item.metadata.namespace, item.metadata.name
+        subject = f"{namespace}/{name}" if namespace else f"cluster:{name}"
         draft = Draft(type=type_, subject=subject, data=data, actor=request.state.principal.name)
         await self._shard.record_soon(draft)
 
-    def _warnings(self, item: Agent | AgentPolicy) -> list[str]:
+    def _warnings(self, item: Item) -> list[str]:
         """What means nothing here, said once for each agent and field."""
         notes = local_notes(item) if isinstance(item, Agent) else []
-        fresh = [note for note in notes if (_name(item), note) not in self._told]
-        self._told |= {(_name(item), note) for note in fresh}
+        fresh = [note for note in notes if (name_of(item), note) not in self._told]
+        self._told |= {(name_of(item), note) for note in fresh}
         return fresh
-
-
-def _name(item: Agent | AgentPolicy) -> str:
-    return f"{type(item).__name__.lower()}/{item.metadata.name}"
-
-
-def _note(item: Agent | AgentPolicy) -> str:
-    if isinstance(item, Agent):
-        return ""
-    count = len(item.spec.rules)
-    return f"policy {_hash(item)[:15]}... ({count} rule{'s' * (count != 1)})"
-
-
-def _hash(item: Agent | AgentPolicy) -> str:
-    return "sha256:" + hashlib.sha256(msgspec.json.encode(item, order="sorted")).hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from rynxs.api.agent import Agent
-from rynxs.api.policy import AgentPolicy
+from rynxs.api.manifest import Item
+from rynxs.api.policy import AgentPolicy, ClusterAgentPolicy, Policy
 from rynxs.eventlog.file import replace as write
 from rynxs.gateway.refusal import NotFound
 from rynxs.gateway.registry import Registered, Registry
@@ -29,12 +30,24 @@ class _Objects(Struct, frozen=True):
     agents: list[_StoredAgent] = []
     policies: list[AgentPolicy] = []
     leaving: list[_StoredAgent] = []
+    cluster_policies: list[ClusterAgentPolicy] = []
+
+    def all_policies(self) -> list[Policy]:
+        return [*self.cluster_policies, *self.policies]
+
+    def with_policies(self, policies: Iterable[Policy]) -> _Objects:
+        kept = list(policies)
+        return replace(
+            self,
+            policies=[policy for policy in kept if isinstance(policy, AgentPolicy)],
+            cluster_policies=[policy for policy in kept if isinstance(policy, ClusterAgentPolicy)],
+        )
 
 
 class Change(Struct, frozen=True):
     """What applying one manifest does: `result` is created, configured or unchanged."""
 
-    object: Agent | AgentPolicy
+    object: Item
     result: str
 
 
@@ -69,19 +82,20 @@ class LocalRegistry(Registry):
         """The compiled policies; never out of date, since this process is their only source."""
         return self._engine
 
-    def policy(self, namespace: str, name: str) -> AgentPolicy:
-        """The policy of that name. Raises NotFound."""
-        for policy in self._objects.policies:
+    def policy(self, namespace: str, name: str) -> Policy:
+        """The policy of that name; one of the cluster is in namespace "". Raises NotFound."""
+        for policy in self._objects.all_policies():
             if (policy.metadata.namespace, policy.metadata.name) == (namespace, name):
                 return policy
-        raise NotFound(f"there is no policy {name} in namespace {namespace}")
+        where = f"policy {name} in namespace {namespace}" if namespace else f"cluster policy {name}"
+        raise NotFound(f"there is no {where}")
 
-    def plan(self, manifests: Sequence[Agent | AgentPolicy]) -> list[Change]:
+    def plan(self, manifests: Sequence[Item]) -> list[Change]:
         """What applying the manifests would change."""
-        present: dict[_Key, Agent | AgentPolicy] = {}
+        present: dict[_Key, Item] = {}
         for stored in self._objects.agents:
             present[_key(stored.agent)] = stored.agent
-        for policy in self._objects.policies:
+        for policy in self._objects.all_policies():
             present[_key(policy)] = policy
         changes = []
         for manifest in manifests:
@@ -93,29 +107,28 @@ class LocalRegistry(Registry):
     def commit(self, changes: Sequence[Change]) -> None:
         """Carry out a plan, durably and all at once. Raises OSError; then nothing has changed."""
         agents = {_key(stored.agent): stored for stored in self._objects.agents}
-        policies = {_key(policy): policy for policy in self._objects.policies}
+        policies = {_key(policy): policy for policy in self._objects.all_policies()}
         for change in changes:
             item, key = change.object, _key(change.object)
-            if isinstance(item, AgentPolicy):
+            if not isinstance(item, Agent):
                 policies[key] = item
             elif key in agents:
                 agents[key] = replace(agents[key], agent=item)
             else:
                 created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
                 agents[key] = _StoredAgent(str(uuid.uuid4()), created, item)
-        self._save(replace(self._objects, agents=list(agents.values()), policies=list(policies.values())))
+        self._save(replace(self._objects, agents=list(agents.values())).with_policies(policies.values()))
 
-    def delete(self, item: Agent | AgentPolicy) -> None:
+    def delete(self, item: Item) -> None:
         """Delete an object, durably; an agent is `leaving` until it is forgotten. Raises OSError, changing nothing."""
         key = _key(item)
         going = [stored for stored in self._objects.agents if _key(stored.agent) == key]
-        self._save(
-            _Objects(
-                [stored for stored in self._objects.agents if _key(stored.agent) != key],
-                [policy for policy in self._objects.policies if _key(policy) != key],
-                self._objects.leaving + going,
-            )
+        kept = replace(
+            self._objects,
+            agents=[stored for stored in self._objects.agents if _key(stored.agent) != key],
+            leaving=self._objects.leaving + going,
         )
+        self._save(kept.with_policies(policy for policy in kept.all_policies() if _key(policy) != key))
 
     def leaving(self) -> list[Registered]:
         """Deleted agents that may still own something, as a crash leaves them."""
@@ -133,13 +146,13 @@ class LocalRegistry(Registry):
     def _load(self) -> None:
         registered = [_registered(stored) for stored in self._objects.agents]
         self._agents = {(r.ref.namespace, r.ref.name): r for r in registered}
-        self._engine = Engine(self._objects.policies)
+        self._engine = Engine(self._objects.all_policies())
 
 
 _Key = tuple[str, str, str]
 
 
-def _key(item: Agent | AgentPolicy) -> _Key:
+def _key(item: Item) -> _Key:
     return (type(item).__name__, item.metadata.namespace, item.metadata.name)
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from rynxs.api.agent import Agent
 from rynxs.api.manifest import ManifestErrors, parse
-from rynxs.api.policy import AgentPolicy
+from rynxs.api.policy import AgentPolicy, ClusterAgentPolicy
 from rynxs.api.problem import Problem
 
 AGENT = """\
@@ -98,6 +98,7 @@ AGENT_CHANGES = [
     ("spec:", "status: {phase: Ready}\nspec:", "status: unknown field"),
     ("namespace: team-a", "uid: x", "metadata.uid: unknown field"),
     ("{role: coder}", "{role: 'a b'}", f"metadata.labels.role: 'a b' is not a valid label value: {LABEL}"),
+    ("name: dev,", f"name: {'x' * 54},", "metadata.name: has 54 characters, over the limit of 53 for an agent"),
     ("namespace: team-a", "namespace: Team", f"metadata.namespace: 'Team' is not valid: {NAME}"),
 ]
 
@@ -105,7 +106,8 @@ AGENT_CHANGES = [
 @pytest.mark.parametrize(("before", "after", "message"), AGENT_CHANGES)
 def test_bad_agents(before, after, message):
     assert AGENT.count(before) == 1
-    assert errors(AGENT.replace(before, after)) == [f"coder.yaml, document 1 (agent/dev), {message}"]
+    name = "x" * 54 if "x" * 54 in after else "dev"
+    assert errors(AGENT.replace(before, after)) == [f"coder.yaml, document 1 (agent/{name}), {message}"]
 
 
 POLICY_CHANGES = [
@@ -165,6 +167,31 @@ def test_bad_policies(before, after, messages):
     assert errors(text) == [f"coder.yaml, document 2 (agentpolicy/coder), {message}" for message in messages]
 
 
+CLUSTER_POLICY = POLICY.replace("kind: Agent", "kind: ClusterAgent").replace(", namespace: team-a", "")
+
+
+def test_a_policy_of_the_cluster():
+    (policy,) = parse(
+        CLUSTER_POLICY.replace("  mode:", "  namespaceSelector: {matchLabels: {env: prod}}\n  mode:"), "c"
+    )
+    assert isinstance(policy, ClusterAgentPolicy)
+    assert (policy.metadata.namespace, policy.spec.namespace_selector.match_labels) == ("", {"env": "prod"})
+    (policy,) = parse(CLUSTER_POLICY, "c")
+    assert policy.spec.namespace_selector.matches({})
+
+
+def test_a_policy_of_the_cluster_is_in_no_namespace():
+    place = "coder.yaml, document 1 (clusteragentpolicy/coder)"
+    text = CLUSTER_POLICY.replace("name: coder", "name: coder, namespace: team-a").replace("mode:", "mod:")
+    assert errors(text) == [
+        f"{place}, metadata.namespace: unknown field",
+        f"{place}, spec.mod: unknown field (did you mean 'mode'?)",
+    ]
+    text = POLICY.replace("  mode:", "  namespaceSelector: {}\n  mode:")
+    assert errors(text) == ["coder.yaml, document 1 (agentpolicy/coder), spec.namespaceSelector: unknown field"]
+    assert len(parse(f"{POLICY}---\n{CLUSTER_POLICY}", "coder.yaml")) == 2
+
+
 def test_a_policy_says_whom_it_is_for():
     text = POLICY.replace("  selector: {", "  other: {")
     assert errors(text) == [
@@ -190,8 +217,8 @@ def test_a_policy_says_whom_it_is_for():
         ),
         (
             "apiVersion: rynxs.dev/v1alpha1\nkind: AgentPolcy",
-            "coder.yaml, document 1, kind: 'AgentPolcy' is not supported; this version knows Agent, AgentPolicy "
-            "(did you mean 'AgentPolicy'?)",
+            "coder.yaml, document 1, kind: 'AgentPolcy' is not supported; this version knows Agent, AgentPolicy, "
+            "ClusterAgentPolicy (did you mean 'AgentPolicy'?)",
         ),
         (
             "apiVersion: v1\nkind: List\nitems: []",

@@ -9,7 +9,7 @@ from rynxs.api.shape import Misshapen, read
 
 
 class Inner(Struct, forbid_unknown_fields=True, rename="camel"):
-    some_text: Annotated[str, Meta(pattern="^[a-z]+$", max_length=5, min_length=1, description="letters")]
+    some_text: Annotated[str, Meta(pattern="^[a-z]+$", max_length=5, min_length=1, extra={"valid": "letters"})]
     maybe: str | int | None = None
     checked: int = 0
 
@@ -19,8 +19,8 @@ class Inner(Struct, forbid_unknown_fields=True, rename="camel"):
 
 
 class Outer(Struct, forbid_unknown_fields=True):
-    items: list[Inner] = []
-    by_key: dict[str, str] = {}
+    items: Annotated[list[Inner], Meta(max_length=4)] = []
+    by_key: Annotated[dict[str, str], Meta(max_length=1)] = {}
     ratio: float = 1.0
 
 
@@ -50,6 +50,8 @@ def test_every_difference_is_found():
 def test_lengths():
     assert problems({"items": [{"someText": "abcdef"}]}) == ["items[0].someText: has 6 characters, over the limit of 5"]
     assert problems({"items": [{"someText": ""}]}) == ["items[0].someText: must not be empty"]
+    assert problems({"items": [{"someText": "a"}] * 5}) == ["items: has 5 items, over the limit of 4"]
+    assert problems({"by_key": {"a": "1", "b": "2"}}) == ["by_key: has 2 items, over the limit of 1"]
 
 
 def test_a_line_end_does_not_slip_past_a_pattern():

@@ -11,6 +11,7 @@ from rynxs.action.decision import Decision, Effect
 from rynxs.action.lifecycle import Action
 from rynxs.action.outcome import Ending
 from rynxs.api.manifest import parse
+from rynxs.computer.client import ConnectionLost
 from rynxs.gateway.refusal import Unavailable
 from rynxs.gateway.registry import Registered
 from rynxs.sandbox import boot
@@ -134,6 +135,21 @@ async def test_removing(world, retain, kept) -> None:
     await world.computers.remove(agent)
     assert (world.sandboxes[0].alive, workspace.exists()) == (False, kept)
     await world.computers.remove(registered("Delete", "never-started"))
+
+
+async def test_only_the_boot_of_an_action_is_told_of_its_outcome(world, monkeypatch) -> None:
+    told = []
+
+    async def settle(id_):
+        told.append(id_)
+        raise ConnectionLost("it is gone")
+
+    await world.computers.settle(action("boot-0"))
+    await world.computers.open(registered())
+    monkeypatch.setattr(world.sandboxes[0], "settle", settle)
+    await world.computers.settle(action("boot-0"))
+    await world.computers.settle(action("another"))
+    assert told == ["a"]
 
 
 async def test_close_ends_all(world) -> None:

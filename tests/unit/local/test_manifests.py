@@ -134,6 +134,23 @@ async def test_deleting_a_policy(world) -> None:
     assert (await recorded(world))[-1] == ("policy.loaded", "deleted")
 
 
+async def test_a_policy_of_the_cluster(world) -> None:
+    cluster = (POLICY % "Deny").replace("kind: Agent", "kind: ClusterAgent")
+    items = (await apply(world, DEV, ALLOW, cluster)).json()["items"]
+    assert [(item["object"], item["namespace"]) for item in items[1:]] == [
+        ("agentpolicy/p", "default"),
+        ("clusteragentpolicy/p", ""),
+    ]
+    assert (await world.events())[-1].subject == "cluster:p"
+    dev = world.registry.agent("default", "dev").agent
+    assert world.registry.engine().selection(dev).names == ("cluster:p", "p")
+    async with world.http() as client:
+        response = await client.delete("/v1/policies/p")
+        assert response.json() == {"object": "clusteragentpolicy/p", "namespace": "", "result": "deleted"}
+        assert (await client.delete("/v1/policies/p")).status_code == 404
+    assert world.registry.engine().selection(dev).names == ("p",)
+
+
 async def test_a_new_agent_of_the_name_waits_until_the_old_one_is_gone(world) -> None:
     await apply(world, DEV + "spec: {workspace: {retain: Delete}}\n", ALLOW)
     asking = running(world)

@@ -61,6 +61,20 @@ def test_it_survives_a_restart(file) -> None:
     assert second.engine().hash_for(agent) == first.engine().hash_for(agent)
 
 
+def test_policies_of_both_levels(file) -> None:
+    registry = LocalRegistry(file)
+    cluster = POLICY.replace("kind: Agent", "kind: ClusterAgent")
+    registry.commit(registry.plan(read(DEV, POLICY, cluster)))
+    again = LocalRegistry(file)
+    assert [change.result for change in again.plan(read(POLICY, cluster))] == ["unchanged", "unchanged"]
+    dev = again.agent("default", "dev").agent
+    assert again.engine().selection(dev).names == ("cluster:p", "p")
+    again.delete(again.policy("", "p"))
+    assert LocalRegistry(file).engine().selection(dev).names == ("p",)
+    with pytest.raises(NotFound, match="there is no cluster policy p"):
+        again.policy("", "p")
+
+
 def test_a_change_keeps_the_uid_and_a_new_life_has_another(file) -> None:
     registry = LocalRegistry(file)
     registry.commit(registry.plan(read(DEV)))
