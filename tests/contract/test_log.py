@@ -24,12 +24,16 @@ from rynxs.eventlog import (
 )
 
 
-@pytest.fixture(params=["memory", "disk"])
-def place(request, tmp_path):
+@pytest.fixture(params=["memory", "disk", "versitygw", "minio"])
+def place(request, tmp_path, buckets):
     """A function that opens the same store anew, as another process would, and its anchors."""
+    anchors = MemoryAnchors()
     if request.param == "memory":
-        store, anchors = MemoryStore(), MemoryAnchors()
+        store = MemoryStore()
         return lambda: (store, anchors)
+    if request.param in ("versitygw", "minio"):
+        opened = buckets(request.param)
+        return lambda: (opened(), anchors)
     return lambda: (DiskStore(tmp_path / "log"), FileAnchors(tmp_path / "state" / "anchors"))
 
 

@@ -7,9 +7,13 @@ import pytest
 from rynxs.eventlog import DiskStore, Exists, MemoryStore, Missing
 
 
-@pytest.fixture(params=["memory", "disk"])
-def store(request, tmp_path):
-    return MemoryStore() if request.param == "memory" else DiskStore(tmp_path / "deep" / "log")
+@pytest.fixture(params=["memory", "disk", "versitygw", "minio"])
+def store(request, tmp_path, buckets):
+    if request.param == "memory":
+        return MemoryStore()
+    if request.param == "disk":
+        return DiskStore(tmp_path / "deep" / "log")
+    return buckets(request.param)()
 
 
 async def keys(store, prefix="", after=""):

@@ -24,6 +24,7 @@ from rynxs.eventlog.id import time_of, uuid7
 from rynxs.eventlog.key import Signer, Trust, TrustedKey
 from rynxs.eventlog.log import Log
 from rynxs.eventlog.memory import MemoryStore
+from rynxs.eventlog.probe import Unfit, probe
 from rynxs.eventlog.reader import streams
 from rynxs.eventlog.store import Exists, Missing, ObjectStore, StoreBroken, StoreError
 from rynxs.eventlog.verify import Finding, Report, verify
@@ -62,9 +63,11 @@ __all__ = [
     "TooLarge",
     "Trust",
     "TrustedKey",
+    "Unfit",
     "Writer",
     "WrongLog",
     "WrongShards",
+    "probe",
     "streams",
     "time_of",
     "uuid7",

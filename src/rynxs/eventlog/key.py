@@ -52,14 +52,23 @@ class Trust(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @classmethod
     def load(cls, path: Path) -> Trust:
         """Read a trust file. Raises BadKey, OSError."""
+        return cls.parse(path.read_bytes(), str(path))
+
+    @classmethod
+    def parse(cls, data: bytes, where: str) -> Trust:
+        """Read what `encode` gave; `where` says in errors where it came from. Raises BadKey."""
         try:
-            return msgspec.json.decode(path.read_bytes(), type=cls)
+            return msgspec.json.decode(data, type=cls)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise BadKey(f"{path} is not a trust file: {error}") from error
+            raise BadKey(f"{where} is not a trust file: {error}") from error
+
+    def encode(self) -> bytes:
+        """The trust file's content."""
+        return msgspec.json.format(msgspec.json.encode(self)) + b"\n"
 
     def save(self, path: Path) -> None:
         """Write a new trust file. Raises OSError, also when it exists."""
-        write_new(path, msgspec.json.format(msgspec.json.encode(self)) + b"\n")
+        write_new(path, self.encode())
 
     def key(self, name: str, stream: str) -> TrustedKey | None:
         """The key of that name, if it may sign that stream."""
@@ -93,22 +102,30 @@ class Signer:
             mode = os.fstat(file.fileno()).st_mode
             if mode & 0o077:
                 raise BadKey(f"{path}: others may read this private key (mode {mode & 0o777:04o}): chmod 600 it")
-            parts = file.read(4096).strip().split(b"+", 4)
+            return cls.parse(file.read(4096), str(path))
+
+    @classmethod
+    def parse(cls, data: bytes, where: str) -> Signer:
+        """Make the key of what `private` gives; `where` says in errors where it came from. Raises BadKey."""
         try:
-            *prefix, name, id_, encoded = parts
+            *prefix, name, id_, encoded = data.strip().split(b"+", 4)
             key = base64.b64decode(encoded, validate=True)
             signer = cls(name.decode("ascii"), key[1:])
             good = prefix == [b"PRIVATE", b"KEY"] and key[:1] == _ED25519 and id_.decode() == signer.id.hex()
         except (ValueError, binascii.Error):
             good = False
         if not good:
-            raise BadKey(f"{path} is not a private key of ours: restore it from a backup, or start a new log")
+            raise BadKey(f"{where} is not a private key of ours: restore it from a backup, or start a new log")
         return signer
 
-    def save(self, path: Path) -> None:
-        """Write the key to a new file of mode 0600, in the form of Go's `note` package. Raises OSError."""
+    def private(self) -> bytes:
+        """The private key in the form of Go's `note` package, one line."""
         encoded = base64.b64encode(_ED25519 + self._seed).decode()
-        write_new(path, f"PRIVATE+KEY+{self.name}+{self.id.hex()}+{encoded}\n".encode(), 0o600)
+        return f"PRIVATE+KEY+{self.name}+{self.id.hex()}+{encoded}\n".encode()
+
+    def save(self, path: Path) -> None:
+        """Write the private key to a new file of mode 0600. Raises OSError."""
+        write_new(path, self.private(), 0o600)
 
     def sign(self, data: bytes) -> bytes:
         """The signature, 64 bytes."""
