@@ -8,6 +8,8 @@ import warnings
 
 import pytest
 
+pytest_plugins = ["cluster.fixtures"]
+
 
 @pytest.fixture(autouse=True, scope="session")
 def no_loop() -> None:
