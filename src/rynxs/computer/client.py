@@ -2,6 +2,9 @@
 
 Frames are bounded, and so is what a daemon can make the gateway keep: each action's output by its
 `max_output` and MAX_OUTPUT_FRAMES. A frame that no honest daemon sends closes the connection.
+
+A computer in a pod outlives its connections. The actions that a claim says are open may have been started by way of
+an earlier one: their output is dropped, and their ends are remembered by the daemon until `settle`.
 """
 
 from __future__ import annotations
@@ -81,6 +84,7 @@ class Client:
         self._writer = writer
         self._followed: dict[str, _Followed] = {}
         self._queries: dict[str, deque[_Asked]] = {}
+        self._open: set[str] = set()
         self._lost: ConnectionLost | None = None
         self._reading = asyncio.create_task(self._read())
 
@@ -108,7 +112,8 @@ class Client:
 
     async def claim(self, fence: Fence, open_ids: Iterable[str]) -> None:
         """Give the owner's fence, and the actions that are open in its log; the daemon kills all others."""
-        await self._send(Claim(fence=fence, open=list(open_ids)))
+        self._open = set(open_ids)
+        await self._send(Claim(fence=fence, open=sorted(self._open)))
 
     async def run(self, run: Run) -> AsyncIterator[Output | Ended | Refused]:
         """Send the run, once; output as it comes, then Ended or Refused as the last item.
@@ -157,10 +162,11 @@ class Client:
 
     async def settle(self, action: str) -> None:
         """The outcome is durable: the daemon may forget it."""
+        self._open.discard(action)
         await self._send(Settled(action=action))
 
     async def close(self) -> None:
-        """End the connection, and with it the computer behind it."""
+        """End the connection. A sandbox ends with it, a computer in a pod does not."""
         self._end(ConnectionLost("the connection was closed"))
         self._reading.cancel()
         await asyncio.wait([self._reading])
@@ -200,12 +206,13 @@ class Client:
             raise ProtocolError("the computer sent a second hello")
         followed = self._followed.get(frame.action)
         if isinstance(frame, Output):
-            if followed is None:
+            if followed is not None:
+                followed.add(frame)
+            elif frame.action not in self._open:
                 raise ProtocolError(f"the computer sent output of action {frame.action}, which does not run")
-            followed.add(frame)
         elif isinstance(frame, Running):
             if followed is None:
-                followed = self._followed[frame.action] = _Followed(0)
+                followed = self._followed[frame.action] = _Followed(MAX_OUTPUT_FRAMES * CHUNK)
                 followed.abandoned = True
             self._answer(frame, followed)
         elif followed is not None and not (isinstance(frame, Refused) and frame.reason == "unknown"):
@@ -219,6 +226,8 @@ class Client:
     def _answer(self, frame: _Answer, followed: _Followed | None) -> None:
         """Answer the oldest query of that action; the daemon answers in order."""
         asked = self._queries.get(frame.action)
+        if not asked and isinstance(frame, Ended) and frame.action in self._open:
+            return  # it has just ended; the daemon says so again when it is asked
         if not asked:
             raise ProtocolError(f"the computer sent a state of action {frame.action} that nobody asked for")
         future = asked.popleft()

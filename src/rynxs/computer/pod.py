@@ -1,7 +1,7 @@
 """`rynxs-computer`: the program in a computer's pod, one subcommand for each of its containers.
 
-`prepare` puts what the computer needs into the pod's volumes, `walls` tries what must not be reachable, `serve`
-is the daemon, and `check` says whether an image can be a computer.
+`prepare` puts what the computer needs into the pod's volumes, `walls` tries what must not be reachable, and `serve`
+is the daemon.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ SECRETS = Path("/run/rynxs")
 PREPARED = Path("/prepared")
 """Where `prepare` finds the volumes, and under `certificate` what is to go into `SECRETS`."""
 
+_NOT_FOR_PROGRAMS = ("KUBERNETES_PORT", "KUBERNETES_SERVICE_", "_PYI_")
+"""Begins of variables that no program needs: where the API server is, which none can reach, and the bootloader's."""
+
 
 class Serve(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The argument of `serve`, as JSON: the port to listen on, and the limits."""
@@ -45,12 +48,8 @@ def main() -> NoReturn:
             reach.main(targets)
         case ["serve", settings]:
             serve(msgspec.json.decode(settings, type=Serve))
-        case ["check", *options]:
-            from rynxs.computer import check
-
-            sys.exit(check.main(options))
         case _:
-            sys.exit("usage: rynxs-computer prepare | walls TARGETS | serve SETTINGS | check [--json]")
+            sys.exit("usage: rynxs-computer prepare | walls TARGETS | serve SETTINGS")
     sys.exit(0)
 
 
@@ -59,7 +58,11 @@ def prepare(root: Path, bundle: Path) -> None:
 
     Raises OSError.
     """
-    shutil.copytree(bundle, root / "bundle", symlinks=True, dirs_exist_ok=True)
+    for part in bundle.iterdir():  # one by one: the volume itself is root's, and we can't change its mode or times
+        if part.is_dir():
+            shutil.copytree(part, root / "bundle" / part.name, symlinks=True, dirs_exist_ok=True)
+        else:
+            shutil.copy2(part, root / "bundle")
     for name in ("tls.crt", "tls.key", "ca.crt"):
         target = root / "run" / name
         target.write_bytes((root / "certificate" / name).read_bytes())
@@ -79,9 +82,12 @@ def serve(settings: Serve) -> NoReturn:
     tls = listener.context(SECRETS)
     for secret in SECRETS.iterdir():
         secret.unlink()
-    for name in [name for name in os.environ if name.startswith("KUBERNETES_")]:
-        del os.environ[name]  # where the API server would be says nothing to a program that can't reach it
+    for name in [name for name in os.environ if name.startswith(_NOT_FOR_PROGRAMS)]:
+        del os.environ[name]
+    library_path = os.environ.pop("LD_LIBRARY_PATH_ORIG", None)
     found, zygote_pid, orders = init.become_pid_1(settings.limits)
+    if library_path is not None:
+        os.environ["LD_LIBRARY_PATH"] = library_path  # as the image has it: the bundle's own is gone now
 
     import asyncio
 

@@ -32,8 +32,8 @@ _MESSAGE = Path("/dev/termination-log")
 class Target(Struct, frozen=True, kw_only=True):
     """Something that must not answer: `name` says what it is to a person.
 
-    `tcp` counts a connection that is accepted or refused by the peer's own host as an answer; `dns` sends a query
-    (RFC 1035) by UDP.
+    `tcp` counts a connection that is accepted: one that is refused does not, since a network policy may refuse, too.
+    `dns` sends a query (RFC 1035) by UDP and counts any answer.
     """
 
     name: str

@@ -64,11 +64,19 @@ def _network() -> str:
 
 
 def _user_namespace() -> str:
-    try:
-        syscall.unshare(_CLONE_NEWUSER)
-    except OSError as error:
-        return _name(error)
-    return "open"
+    """Tried by a child: whoever succeeds is nobody in its new namespace."""
+    pid = os.fork()
+    if pid == 0:
+        number = 1
+        try:
+            syscall.unshare(_CLONE_NEWUSER)
+            number = 0
+        except OSError as error:
+            number = error.errno or 1
+        finally:
+            os._exit(number)
+    number = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return errno.errorcode.get(number, str(number)) if number else "open"
 
 
 def _writable() -> set[str]:

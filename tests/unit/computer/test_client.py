@@ -264,3 +264,82 @@ async def test_an_action_is_not_sent_twice(link):
         await collect(client)
     daemon.say(ended())
     await running
+
+
+# After a takeover: what the log holds open may run from before
+
+
+async def claimed(link, *open_ids):
+    client, daemon = link
+    await client.claim(Fence(1, 2), open_ids)
+    await daemon.hears()
+
+
+async def test_output_of_what_is_open_is_dropped(link):
+    client, daemon = link
+    await claimed(link, "a")
+    daemon.say(*(out(b"x" * CHUNK) for _ in range(100)))
+    waiting = asyncio.create_task(client.wait("a"))
+    assert await daemon.hears() == Query(action="a")
+    daemon.say(out(), Running(action="a"), *(out(b"x" * CHUNK) for _ in range(100)), ended())
+    assert await waiting == ended()
+    assert client.alive
+
+
+async def test_an_end_that_nobody_has_asked_for_yet_is_said_again(link):
+    client, daemon = link
+    await claimed(link, "a")
+    daemon.say(ended())
+    waiting = asyncio.create_task(client.wait("a"))
+    await daemon.hears()
+    daemon.say(ended())
+    assert await waiting == ended()
+
+
+async def test_an_end_that_crosses_the_query_after_a_takeover(link):
+    client, daemon = link
+    await claimed(link, "a")
+    waiting = asyncio.create_task(client.wait("a"))
+    await daemon.hears()
+    daemon.say(ended(), ended())  # it has just ended, and the answer
+    assert await waiting == ended()
+    asking = asyncio.create_task(client.query("b"))
+    await daemon.hears()
+    daemon.say(Refused(action="b", reason="unknown"))
+    assert await asking == Refused(action="b", reason="unknown")
+
+
+async def test_only_what_is_open_may_speak_unasked(link):
+    client, daemon = link
+    await claimed(link, "a")
+    daemon.say(out(action="b"))
+    with pytest.raises(ConnectionLost, match="sent output of action b, which does not run"):
+        await client.wait("a")
+
+
+async def test_what_is_settled_is_not_open_any_more(link):
+    client, daemon = link
+    await claimed(link, "a")
+    await client.settle("a")
+    daemon.say(ended())
+    with pytest.raises(ConnectionLost, match="a state of action a that nobody asked for"):
+        await client.wait("b")
+
+
+@pytest.mark.parametrize("frame", [Running(action="a"), Refused(action="a", reason="unknown")])
+async def test_other_states_of_what_is_open_are_still_asked_for(link, frame):
+    client, daemon = link
+    await claimed(link, "a")
+    daemon.say(frame)
+    with pytest.raises(ConnectionLost, match="nobody asked for"):
+        await client.wait("b")
+
+
+async def test_what_runs_from_before_is_bounded_too(link):
+    client, daemon = link
+    await claimed(link, "a")
+    waiting = asyncio.create_task(client.wait("a"))
+    await daemon.hears()
+    daemon.say(Running(action="a"), *(out() for _ in range(MAX_OUTPUT_FRAMES + 1)))
+    with pytest.raises(ConnectionLost, match="more output of action a than it may"):
+        await waiting
