@@ -124,11 +124,6 @@ class SimConnection:
         if self._daemon.boot == self._boot:
             self._daemon.cancel(action)
 
-    async def settle(self, action: str) -> None:
-        await self._process.gate()
-        if self._daemon.boot == self._boot:
-            self._daemon.register.settled(action)
-
 
 class SimComputers(Computers):
     """The world's daemons, claimed with the shard's fence."""
@@ -158,6 +153,12 @@ class SimComputers(Computers):
             if isinstance(outcome, Outcome):
                 return outcome
         return Outcome(ending=Ending.INTERRUPTED, error="it may have happened")
+
+    async def settle(self, action: Action) -> None:
+        await self._process.gate()
+        daemon = self._world.daemon(action.agent.uid)
+        if daemon.boot == action.boot:
+            daemon.register.settled(action.id)
 
     async def remove(self, registered: Registered) -> None:
         raise NotImplementedError("agents of the simulation stay")

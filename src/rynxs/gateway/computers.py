@@ -20,10 +20,7 @@ class Connection(Protocol):
         """Send the run, once; output as it comes, then Ended or Refused as the last item."""
 
     async def cancel(self, action: str) -> None:
-        """Kill what the action started; `run` then gives its Ended."""
-
-    async def settle(self, action: str) -> None:
-        """The outcome is durable; the daemon may forget result and output."""
+        """Kill what the action started; it then ends."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +46,10 @@ class Computers(ABC):
         Returns only once it is certain: the executor's own outcome, or Interrupted when its boot is proven over
         or it has refused the id for good. Afterwards nothing that the action started is alive.
         """
+
+    @abstractmethod
+    async def settle(self, action: Action) -> None:
+        """The action's outcome is durable: its executor may forget it. Does nothing where there is none any more."""
 
     @abstractmethod
     async def remove(self, registered: Registered) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -16,7 +17,7 @@ from rynxs.computer.client import ConnectionLost
 from rynxs.computer.protocol import Ended, Output, ProtocolError, Run
 from rynxs.eventlog import LogError
 from rynxs.gateway.computers import Computer, Computers
-from rynxs.gateway.refusal import Unrecorded
+from rynxs.gateway.refusal import Left, Refusal, Unrecorded
 from rynxs.gateway.shard import Shard
 
 MAX_OUTPUT = 4 * 1024 * 1024
@@ -49,7 +50,7 @@ class Execution:
         self._computers = computers
         self._shard = shard
         self._output: list[Output] = []
-        self._lost = ""
+        self._lost: Refusal | None = None
         self._news = asyncio.Event()
         self._cancel = asyncio.Event()
 
@@ -60,26 +61,30 @@ class Execution:
             await self._shard.record(finished(self._request.agent, self.id, outcome))
             self.outcome = outcome
         except LogError as error:
-            self._lost = str(error) or "the log is stopped"
+            self._lose(str(error) or "the log is stopped")
             return
         except BaseException as error:
-            self._lost = repr(error)
+            self._lose(repr(error))
             raise
         finally:
             self._tell()
-        try:
-            await self._computer.connection.settle(self.id)
-        except ConnectionLost:
-            pass  # the computer is gone, and what it kept with it
+        await self._computers.settle(self._action)
 
     def cancel(self) -> None:
         """Ask the computer to kill what the action started."""
         self._cancel.set()
 
+    def leave(self) -> None:
+        """Tell the callers that it goes on without this gateway. Cancel `run` then: the next owner concludes it."""
+        if self.outcome is None:
+            self._lost = Left(self.id)
+            self._tell()
+
     async def follow(self) -> AsyncIterator[Output | Outcome]:
         """Output as it comes, and the outcome, once it is durable, as the last item.
 
-        Raises Unrecorded when the outcome can't be recorded: the next owner of the log will record it.
+        Raises Unrecorded when the outcome can't be recorded, and Left when the gateway leaves the action to the
+        next owner of the log, which will record it.
         """
         given = 0
         while True:
@@ -90,11 +95,8 @@ class Execution:
             if self.outcome is not None:
                 yield self.outcome
                 return
-            if self._lost:
-                raise Unrecorded(
-                    f"action {self.id} ran, but its outcome can't be recorded: {self._lost}. "
-                    "Look for its outcome in the log before you repeat it."
-                )
+            if self._lost is not None:
+                raise self._lost
             await news.wait()
 
     async def _drive(self) -> Outcome:
@@ -108,37 +110,61 @@ class Execution:
             timeout=getattr(args, "timeout", DEFAULT_TIMEOUT),
             max_output=MAX_OUTPUT,
         )
+        outcome = await self._send(run)
+        if outcome is not None:
+            return outcome
+        # The answer is lost. It is asked for, never sent again: sending again could run it twice.
+        async with self._cancelling(None):
+            return await self._computers.conclude(self._action)
+
+    async def _send(self, run: Run) -> Outcome | None:
+        """Send it, once; gives its outcome, or None when the answer is lost."""
         limit = asyncio.timeout(run.timeout + GRACE)
-        canceller = asyncio.create_task(self._cancel_when_asked(limit))
+        async with self._cancelling(limit):
+            try:
+                async with limit:
+                    async for message in self._computer.connection.run(run):
+                        if isinstance(message, Output):
+                            self._output.append(message)
+                            self._tell()
+                        elif isinstance(message, Ended):
+                            return credible(message.outcome, self._request.tool.result)
+                        else:
+                            return Outcome(
+                                ending=Ending.FAILED,
+                                error=f"computer {self._computer.name} refused to start it ({message.reason})",
+                            )
+            except (ConnectionLost, ProtocolError, TimeoutError):
+                pass
+        return None
+
+    @contextlib.asynccontextmanager
+    async def _cancelling(self, limit: asyncio.Timeout | None) -> AsyncIterator[None]:
+        """Pass on that it is cancelled, for as long as the block lasts; then `limit` has GRACE left at most."""
+
+        async def cancel() -> None:
+            await self._cancel.wait()
+            if limit is not None:
+                patience, end = asyncio.get_running_loop().time() + GRACE, limit.when()
+                if end is not None and patience < end and not limit.expired():
+                    limit.reschedule(patience)
+            try:
+                await self._computer.connection.cancel(self.id)
+            except ConnectionLost:
+                pass  # whoever waits for its end notices, too
+
+        canceller = asyncio.create_task(cancel())
         try:
-            async with limit:
-                async for message in self._computer.connection.run(run):
-                    if isinstance(message, Output):
-                        self._output.append(message)
-                        self._tell()
-                    elif isinstance(message, Ended):
-                        return credible(message.outcome, self._request.tool.result)
-                    else:
-                        return Outcome(
-                            ending=Ending.FAILED,
-                            error=f"computer {self._computer.name} refused to start it ({message.reason})",
-                        )
-        except (ConnectionLost, ProtocolError, TimeoutError):
-            pass
+            yield
         finally:
             canceller.cancel()
-        # The answer is lost. It is asked for, never sent again: sending again could run it twice.
-        return await self._computers.conclude(self._action)
 
-    async def _cancel_when_asked(self, limit: asyncio.Timeout) -> None:
-        await self._cancel.wait()
-        patience, end = asyncio.get_running_loop().time() + GRACE, limit.when()
-        if end is not None and patience < end and not limit.expired():
-            limit.reschedule(patience)
-        try:
-            await self._computer.connection.cancel(self.id)
-        except ConnectionLost:
-            pass  # `run` notices, too
+    def _lose(self, why: str) -> None:
+        if self._lost is None:
+            self._lost = Unrecorded(
+                f"action {self.id} ran, but its outcome can't be recorded: {why}. "
+                "Look for its outcome in the log before you repeat it."
+            )
 
     def _tell(self) -> None:
         self._news.set()

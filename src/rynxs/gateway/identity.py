@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Literal
 
 from rynxs.action.request import Principal
+
+Verb = Literal["use", "get", "list", "apply", "delete", "read-log"]
+"""What a caller may do: `read-log` concerns the whole log, `apply` and `list` a namespace (all, if it is empty), the
+others one agent.
+"""
 
 
 class Identity(ABC):
@@ -12,8 +18,8 @@ class Identity(ABC):
 
     @abstractmethod
     async def authenticate(self, token: str) -> Principal:
-        """Who holds this bearer token (RFC 6750). Raises Unauthenticated."""
+        """Who holds this bearer token (RFC 6750). Raises Unauthenticated, and Unavailable when nobody can say."""
 
     @abstractmethod
-    async def authorize(self, principal: Principal, verb: str, namespace: str, agent: str) -> None:
-        """May the caller `use`, `list` or `delete` this agent, or `apply` in the namespace? Raises Forbidden."""
+    async def authorize(self, principal: Principal, verb: Verb, namespace: str = "", agent: str = "") -> None:
+        """May the caller do this? Raises Forbidden, and Unavailable when nobody can say."""

@@ -15,7 +15,7 @@ from rynxs.action.outcome import Ending, Outcome
 from rynxs.action.record import decided, finished
 from rynxs.action.request import InvalidRequest, Principal, Request, check_id, parse_args
 from rynxs.eventlog import uuid7
-from rynxs.gateway.computers import Computers
+from rynxs.gateway.computers import Computer, Computers
 from rynxs.gateway.execution import Execution, Recorded
 from rynxs.gateway.refusal import Busy, Conflict, Denied, Invalid, Unavailable
 from rynxs.gateway.registry import Registry
@@ -38,6 +38,7 @@ class Pipeline:
         self._now = now
         self._starting: dict[Key, tuple[Request, asyncio.Task[Execution]]] = {}
         self._running: dict[Key, tuple[Execution, asyncio.Task[None]]] = {}
+        self._opening: set[asyncio.Task[Any]] = set()
         self._count: Counter[str] = Counter()
         self._closed = False
 
@@ -86,6 +87,21 @@ class Pipeline:
         for execution, _ in running:
             execution.cancel()
         await asyncio.gather(*(task for _, task in running))
+
+    async def leave(self) -> None:
+        """Stop, and leave what runs to the log's next owner: its callers are told that it goes on.
+
+        What has no decision yet is refused.
+        """
+        self._closed = True
+        for opening in self._opening:
+            opening.cancel()
+        await asyncio.gather(*(task for _, task in self._starting.values()), return_exceptions=True)
+        running = list(self._running.values())
+        for execution, task in running:
+            execution.leave()
+            task.cancel()
+        await asyncio.gather(*(task for _, task in running), return_exceptions=True)
 
     def _request(
         self, principal: Principal, namespace: str, name: str, tool: str, args: Any, id_: str | None
@@ -144,7 +160,7 @@ class Pipeline:
 
     def _admit(self, request: Request) -> None:
         if self._closed:
-            raise Unavailable("the gateway is stopping")
+            raise _stopping()
         if self._count.total() >= MAX_ACTIONS or self._count[request.agent.uid] >= MAX_ACTIONS_OF_AGENT:
             raise Busy(
                 f"{self._count[request.agent.uid]} actions of agent {request.agent} and {self._count.total()} in all "
@@ -174,7 +190,7 @@ class Pipeline:
     async def _decide_and_record(self, request: Request, trace_id: str) -> Execution:
         decision = self._decide(request)
         if decision.effect is Effect.ALLOW:
-            computer = await self._computers.open(self._registry.agent(request.agent.namespace, request.agent.name))
+            computer = await self._open(request)
             decision = self._decide(request)  # it may have changed while the computer started
         if decision.effect is Effect.DENY:
             await self._shard.record_soon(decided(request, decision, trace_id=trace_id))
@@ -189,11 +205,27 @@ class Pipeline:
             raise Unavailable(f"event {event.seq} does not open action {request.id}. Nothing was run.")
         return Execution(request, action, computer, self._computers, self._shard)
 
+    async def _open(self, request: Request) -> Computer:
+        """The agent's computer, unless `leave` comes first: it cancels this task while it waits here."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._opening.add(task)
+        try:
+            return await self._computers.open(self._registry.agent(request.agent.namespace, request.agent.name))
+        except asyncio.CancelledError:
+            raise _stopping() from None
+        finally:
+            self._opening.discard(task)
+
     def _decide(self, request: Request) -> Decision:
         registered = self._registry.agent(request.agent.namespace, request.agent.name)
         if registered.uid != request.agent.uid:
             raise Unavailable(f"agent {request.agent} was deleted and made anew meanwhile. Nothing was run.")
         return self._registry.engine().decide(registered.agent, request.principal, request.tool.name, request.args)
+
+
+def _stopping() -> Unavailable:
+    return Unavailable("the gateway is stopping. Nothing was run.")
 
 
 def _check_same(request: Request, digest: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 
 from rynxs.action.lifecycle import Action
 from rynxs.action.record import finished
@@ -10,25 +11,25 @@ from rynxs.gateway.computers import Computers
 from rynxs.gateway.shard import Shard
 
 
-async def recover(shard: Shard, computers: Computers) -> list[Action]:
-    """Conclude every open action and record its outcome; gives the actions, in the order of their decisions.
+def recover(shard: Shard, computers: Computers) -> Coroutine[None, None, list[Action]]:
+    """Conclude the actions that are open at the time of the call; gives them, in the order of their decisions.
 
-    An action is closed only when its executor says how it ended, or can't act on it any more.
-    Raises LogError.
+    Each gets its outcome when its executor says how it ended, or can't act on it any more. New actions may run
+    meanwhile. Raises LogError.
     """
-    try:
-        return await _close_open(shard, computers)
-    except ExceptionGroup as group:  # when the log stops, it stops for all of them
-        raise group.exceptions[0] from group
+    return _recover(list(shard.lifecycle.open.values()), shard, computers)
 
 
-async def _close_open(shard: Shard, computers: Computers) -> list[Action]:
+async def _recover(actions: list[Action], shard: Shard, computers: Computers) -> list[Action]:
     async def close(action: Action) -> None:
         outcome = await computers.conclude(action)
         await shard.record(finished(action.agent, action.id, outcome))
+        await computers.settle(action)
 
-    actions = list(shard.lifecycle.open.values())
-    async with asyncio.TaskGroup() as group:
-        for action in actions:
-            group.create_task(close(action))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for action in actions:
+                group.create_task(close(action))
+    except ExceptionGroup as group_:  # when the log stops, it stops for all of them
+        raise group_.exceptions[0] from group_
     return actions

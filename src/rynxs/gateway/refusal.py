@@ -77,6 +77,23 @@ class Unrecorded(Unavailable):
     kind, title, status, retry_after = "unrecorded", "The outcome is not recorded", 500, None
 
 
+class Left(Refusal):
+    """The gateway stops, and what runs goes on in its computer; the log's next owner records how it ended."""
+
+    kind, title, status = "left", "The action goes on without this gateway", 503
+
+    def __init__(self, action: str) -> None:
+        super().__init__(
+            f"the gateway is stopping, and action {action} goes on in its computer. Ask for its outcome by repeating "
+            "the request with this id; without it, it would run again"
+        )
+        self.action = action
+
+    def problem(self) -> dict[str, Any]:
+        """Also names the action."""
+        return super().problem() | {"action": self.action}
+
+
 class Denied(Refusal):
     """Policy denies the action. The denial is in the log."""
 

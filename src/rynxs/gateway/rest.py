@@ -45,17 +45,17 @@ def routes(pipeline: Pipeline, registry: Registry, identity: Identity, log: Log,
 
     async def list_agents(request: Request) -> Response:
         namespace = request.path_params.get("namespace")
-        await identity.authorize(request.state.principal, "list", namespace or "", "")
+        await identity.authorize(request.state.principal, "list", namespace or "")
         found = [item for item in registry.agents() if namespace in (None, item.agent.metadata.namespace)]
         return Json({"items": [_agent(item) for item in found]})
 
     async def get_agent(request: Request) -> Response:
         namespace, name = request.path_params["namespace"], request.path_params["name"]
-        await identity.authorize(request.state.principal, "list", namespace, name)
+        await identity.authorize(request.state.principal, "get", namespace, name)
         return Json(_agent(registry.agent(namespace, name)))
 
     async def read_log(request: Request) -> Response:
-        await identity.authorize(request.state.principal, "list", "", "")
+        await identity.authorize(request.state.principal, "read-log")
         if request.path_params["stream"] != shard.stream:
             raise NotFound(
                 f"there is no stream {request.path_params['stream']!r} here; this gateway has {shard.stream}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,6 +71,13 @@ class LocalComputers(Computers):
             ending=Ending.INTERRUPTED,
             error="the computer ended before it said how the action ended: it may have happened, in whole or in part",
         )
+
+    async def settle(self, action: Action) -> None:
+        """Tell the sandbox, if it is still that of the action."""
+        sandbox = self._sandboxes.get(action.agent.uid)
+        if sandbox is not None and sandbox.record.boot == action.boot:
+            with contextlib.suppress(ConnectionLost):  # the sandbox is gone, and what it kept with it
+                await sandbox.client.settle(action.id)
 
     async def stop(self, uid: str) -> None:
         """End the agent's sandbox, with everything in it."""

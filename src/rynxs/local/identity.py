@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 
 from rynxs.action.request import Principal
-from rynxs.gateway.identity import Identity
+from rynxs.gateway.identity import Identity, Verb
 from rynxs.gateway.refusal import Unauthenticated
 
 
@@ -44,7 +44,7 @@ class TokenIdentity(Identity):
             raise Unauthenticated("this is not the token of this server")
         return self._principal
 
-    async def authorize(self, principal: Principal, verb: str, namespace: str, agent: str) -> None:
+    async def authorize(self, principal: Principal, verb: Verb, namespace: str = "", agent: str = "") -> None:
         """The one principal may do everything."""
 
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import os
-import signal
 import socket
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import uvicorn
 import uvloop
 
 from rynxs import __version__
@@ -24,22 +21,19 @@ from rynxs.eventlog import DiskStore, FileAnchors, Log, LogError, Signer, StoreE
 from rynxs.gateway.app import create_app
 from rynxs.gateway.pipeline import Pipeline
 from rynxs.gateway.recovery import recover
+from rynxs.gateway.server import CannotServe, Server
 from rynxs.gateway.shard import Shard
+from rynxs.local import state
 from rynxs.local.computers import LocalComputers
 from rynxs.local.folder import DataFolder, FolderInUse
 from rynxs.local.identity import TokenIdentity
 from rynxs.local.manifests import Manifests
 from rynxs.local.registry import LocalRegistry
-from rynxs.local.state import Server, log_folder, record_server
 from rynxs.local.workspace import Workspaces
 from rynxs.sandbox import bubblewrap
 from rynxs.sandbox.boot import NotOver
 
 STREAM = "shard-0"
-
-
-class CannotServe(Exception):
-    """The server can't start, or can't go on; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -104,51 +98,23 @@ async def _serve(options: Options) -> None:
             more_routes=manifests.routes,
         )
         url = f"http://{_shown(options.host)}:{listening.getsockname()[1]}"
-        record_server(Server(url=url, data=str(options.data)))
+        state.record_server(state.Server(url=url, data=str(options.data)))
         print(
             f"rynxs {__version__}  local mode  {url}  log {folder.log.as_uri()}  sandbox bubblewrap {sandbox}",
             flush=True,
         )
         for action in recovered:
             print(f"rynxs: action {action.id} of {action.agent} was open and is Interrupted now", flush=True)
-        config = uvicorn.Config(
-            app, http="httptools", log_level="warning", access_log=False, timeout_graceful_shutdown=5
-        )
-        await _Server(config, pipeline, shard).serve(sockets=[listening])
+        await Server(app, end=pipeline.drain, failed=lambda: shard.stopped).serve(sockets=[listening])
         if shard.stopped:
             raise CannotServe(
                 f"the log is stopped ({log.store.url}): look at it with rynxs log verify, then start again"
             )
 
 
-class _Server(uvicorn.Server):
-    """Ends the running actions before it waits for the responses that tell of them."""
-
-    def __init__(self, config: uvicorn.Config, pipeline: Pipeline, shard: Shard) -> None:
-        super().__init__(config)
-        self._pipeline = pipeline
-        self._shard = shard
-
-    async def on_tick(self, counter: int) -> bool:
-        """Whether to stop: without a log nothing can be run any more, and somebody must look."""
-        return await super().on_tick(counter) or self._shard.stopped
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Stop on SIGINT and SIGTERM. Uvicorn would raise them again at the end, before the log is closed."""
-        for signal_ in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(signal_, self.handle_exit, signal_, None)
-        yield
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End what runs, then wait for the responses that tell of it."""
-        await self._pipeline.drain()
-        await super().shutdown(sockets)
-
-
 async def _claim(folder: DataFolder, log: Log) -> Shard:
-    state = log_folder(log.id)
-    trust_file = state / "trust.json"
+    kept = state.log_folder(log.id)
+    trust_file = kept / "trust.json"
     if folder.key.exists():
         signer = Signer.load(folder.key)
     else:
@@ -158,7 +124,7 @@ async def _claim(folder: DataFolder, log: Log) -> Shard:
         trust = Trust.load(trust_file)
     else:
         trust = Trust(log=log.id, keys=[signer.trusted(["*"])])
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        kept.mkdir(mode=0o700, parents=True, exist_ok=True)
         trust.save(trust_file)
     return await Shard.claim(
         log,
@@ -166,7 +132,7 @@ async def _claim(folder: DataFolder, log: Log) -> Shard:
         writer=f"{socket.gethostname()}/{os.getpid()}-{uuid.uuid4().hex[:4]}",
         signer=signer,
         trust=trust,
-        anchor=FileAnchors(state / "anchors"),
+        anchor=FileAnchors(kept / "anchors"),
         now=_now,
     )
 

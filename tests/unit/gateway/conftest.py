@@ -25,7 +25,7 @@ from rynxs.computer.protocol import Ended, Output, Refused, Run
 from rynxs.eventlog import Event, Log, MemoryAnchors, MemoryStore, Signer, StoreBroken, Trust, uuid7
 from rynxs.gateway.app import create_app
 from rynxs.gateway.computers import Computer, Computers
-from rynxs.gateway.identity import Identity
+from rynxs.gateway.identity import Identity, Verb
 from rynxs.gateway.pipeline import Pipeline
 from rynxs.gateway.refusal import Forbidden, NotFound, Unauthenticated
 from rynxs.gateway.registry import Registered, Registry
@@ -122,10 +122,6 @@ class FakeConnection:
         if not self.deaf:
             self.cancelled(action).set()
 
-    async def settle(self, action: str) -> None:
-        self.world.journal.append("settle")
-        self.register.settled(action)
-
 
 async def finish(connection: FakeConnection, run: Run) -> AsyncIterator[Output | Ended]:
     """Say hello, and end well: what each tool gives."""
@@ -174,6 +170,12 @@ class FakeComputers(Computers):
         state = connection.register.query(action.id) if connection else "unknown"
         return state if isinstance(state, Outcome) else Outcome(ending=Ending.INTERRUPTED, error="it may have happened")
 
+    async def settle(self, action: Action) -> None:
+        self.world.journal.append("settle")
+        connection = self.connections.get(action.agent.uid)
+        if connection is not None:
+            connection.register.settled(action.id)
+
     async def remove(self, registered: Registered) -> None:
         self.connections.pop(registered.uid, None)
 
@@ -213,7 +215,7 @@ class FakeIdentity(Identity):
             raise Unauthenticated("this is no token")
         return Principal(name=token)
 
-    async def authorize(self, principal: Principal, verb: str, namespace: str, agent: str) -> None:
+    async def authorize(self, principal: Principal, verb: Verb, namespace: str = "", agent: str = "") -> None:
         if principal.name == "eve":
             raise Forbidden(f"eve may not {verb}")
 

@@ -90,20 +90,6 @@ async def test_an_answer_without_an_end_is_a_lost_one(world) -> None:
     assert outcome.ending is Ending.INTERRUPTED
 
 
-async def test_a_computer_that_goes_before_it_is_settled(world, monkeypatch) -> None:
-    await world.ask("good")
-    connection = world.computers.connections["uid-dev"]
-
-    async def gone(action):
-        world.journal.append("gone")
-        raise ConnectionLost("gone")
-
-    monkeypatch.setattr(connection, "settle", gone)
-    assert (await world.ask("good"))[-1].ending is Ending.FINISHED
-    await world.until("gone")
-    await world.pipeline.drain()  # would raise what the execution raised
-
-
 async def test_a_computer_that_goes_while_it_is_cancelled(world, monkeypatch) -> None:
     async def gone(connection, run):
         await connection.cancelled(run.action).wait()
@@ -163,3 +149,37 @@ async def test_what_was_recorded_has_no_output(world) -> None:
     recorded = Recorded(action, action.outcome)
     assert [item async for item in recorded.follow()] == [action.outcome]
     assert (recorded.id, recorded.decision.rule) == (id_, "coder/good")
+
+
+async def test_a_cancel_is_passed_on_while_a_lost_action_is_concluded(world, monkeypatch) -> None:
+    async def lose(connection, run):
+        yield connection.say(run, b"so far")
+        raise ConnectionLost("reset")
+
+    concluding = asyncio.Event()
+
+    async def conclude(action):
+        concluding.set()
+        await world.computers.connections["uid-dev"].cancelled(action.id).wait()
+        return Outcome(ending=Ending.CANCELLED)
+
+    world.behave = lose
+    monkeypatch.setattr(world.computers, "conclude", conclude)
+    asking = world.asking("good")
+    await concluding.wait()
+    asking.cancel()
+    await world.until("cancel", "Cancelled", "settle")
+
+
+async def test_a_cancel_before_an_answer_is_lost_is_said_again(world, monkeypatch) -> None:
+    async def lose(connection, run):
+        await connection.cancelled(run.action).wait()
+        raise ConnectionLost("reset")
+        yield
+
+    world.behave = lose
+    asking = world.asking("good")
+    await world.until("run")
+    asking.cancel()
+    await world.until("Interrupted", "settle")
+    assert world.journal.count("cancel") >= 1

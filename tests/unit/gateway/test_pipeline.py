@@ -13,7 +13,7 @@ from rynxs.computer.client import ConnectionLost
 from rynxs.gateway import pipeline
 from rynxs.gateway.execution import GRACE, Recorded
 from rynxs.gateway.pipeline import MAX_ACTIONS_OF_AGENT
-from rynxs.gateway.refusal import Busy, Conflict, Denied, Invalid, NotFound, Unavailable, Unrecorded
+from rynxs.gateway.refusal import Busy, Conflict, Denied, Invalid, Left, NotFound, Unavailable, Unrecorded
 
 pytestmark = pytest.mark.looptime
 
@@ -483,3 +483,76 @@ async def test_captured_output_is_recorded(world) -> None:
     world.behave = run_
     await world.ask("good")
     assert (await world.events())[-1].data["stdout"] == {"sha256": "a" * 64, "bytes": 3, "dropped": 4}
+
+
+# Leaving
+
+
+async def test_what_runs_is_left_to_the_next_owner(world) -> None:
+    world.behave = world.hang
+    id_ = world.id()
+    asking = world.asking("good", id_=id_)
+    late = world.asking("good", id_=id_)
+    await world.until("run")
+    await world.pipeline.leave()
+    for task in (asking, late):
+        with pytest.raises(Left, match=f"action {id_} goes on in its computer"):
+            await task
+    assert "cancel" not in world.journal
+    assert list(world.shard.lifecycle.open) == [("uid-dev", id_)]
+    assert world.pipeline._running == {}
+    with pytest.raises(Unavailable, match="the gateway is stopping"):
+        await world.ask("good")
+
+
+async def test_who_waits_for_a_computer_is_refused_when_the_gateway_leaves(world) -> None:
+    opening = asyncio.Event()
+
+    async def start() -> None:
+        opening.set()
+        await asyncio.Event().wait()
+
+    world.computers.before_open = start
+    asking = world.asking("good")
+    await opening.wait()
+    await world.pipeline.leave()
+    with pytest.raises(Unavailable, match=r"the gateway is stopping\. Nothing was run"):
+        await asking
+    assert await world.events() == []
+
+
+async def test_a_decision_that_is_being_recorded_is_left_too(world) -> None:
+    world.behave = world.hang
+    world.store.gate.clear()
+    asking = world.asking("good")
+    await world.until("open")
+    await asyncio.sleep(0.1)
+    leaving = asyncio.create_task(world.pipeline.leave())
+    await asyncio.sleep(0.1)
+    assert not leaving.done()
+    world.store.gate.set()
+    await leaving
+    with pytest.raises(Left):
+        await asking
+    assert len(world.shard.lifecycle.open) == 1
+
+
+async def test_an_outcome_that_is_being_recorded_is_not_lost_by_leaving(world) -> None:
+    world.behave = world.hang
+    asking = world.asking("good")
+    await world.until("run")
+    world.store.gate.clear()
+    world.computers.connections["uid-dev"].cancelled(world.runs[0].action).set()
+    await asyncio.sleep(0.1)
+    await world.pipeline.leave()
+    with pytest.raises(Left):
+        await asking
+    world.store.gate.set()
+    await world.shard.close()
+    assert [event.type for event in await world.events()] == ["action.decided", "action.finished"]
+
+
+async def test_leaving_with_nothing_to_leave(world) -> None:
+    await world.ask("good")
+    await world.pipeline.leave()
+    await world.pipeline.leave()

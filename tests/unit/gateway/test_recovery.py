@@ -48,6 +48,7 @@ async def test_every_open_action_gets_the_outcome_that_its_computer_tells(world)
     assert [action.outcome.ending for action in recovered] == [Ending.FINISHED, Ending.INTERRUPTED]
     assert recovered[0].outcome.result == {"exit_code": 3}
     assert shard.lifecycle.open == {}
+    assert first in world.computers.connections["uid-dev"].register._closed  # settled
     assert await recover(shard, world.computers) == []
     await leave(asking)
     assert world.journal.count("Allow") == len(world.runs) == 2
@@ -78,4 +79,17 @@ async def test_a_log_that_stops_is_said_plainly(world) -> None:
     world.store.broken = True
     with pytest.raises(LogError):
         await recover(shard, world.computers)
+    await leave(asking)
+
+
+async def test_what_begins_later_is_not_recovered(world) -> None:
+    shard, asking = await left_open(world, "dev")
+    recovering = recover(shard, world.computers)  # takes what is open now, though it has not begun
+    later = world.asking("good", agent="web")
+    await world.until("run")
+    [action] = await recovering
+    assert action.agent.name == "dev"
+    assert [action.agent.name for action in shard.lifecycle.open.values()] == ["web"]
+    world.computers.connections["uid-web"].cancelled(world.runs[-1].action).set()
+    await later
     await leave(asking)

@@ -6,12 +6,12 @@ import pytest
 
 from rynxs.action.decision import Decision, Effect
 from rynxs.gateway import refusal
-from rynxs.gateway.refusal import Denied, Refusal, Unavailable, Unrecorded
+from rynxs.gateway.refusal import Denied, Left, Refusal, Unavailable, Unrecorded
 
 KINDS = [
     kind
     for kind in vars(refusal).values()
-    if isinstance(kind, type) and issubclass(kind, Refusal) and kind not in (Refusal, Denied)
+    if isinstance(kind, type) and issubclass(kind, Refusal) and kind not in (Refusal, Denied, Left)
 ]
 
 
@@ -26,7 +26,7 @@ def test_a_problem_document(kind) -> None:
 
 
 def test_kinds_are_told_apart() -> None:
-    assert len({kind.kind for kind in KINDS} | {"denied"}) == len(KINDS) + 1
+    assert len({kind.kind for kind in KINDS} | {"denied", "left"}) == len(KINDS) + 2
     assert {kind.kind: kind.status for kind in KINDS} == {
         "unauthenticated": 401,
         "forbidden": 403,
@@ -61,3 +61,10 @@ def test_a_denial_names_rule_and_action(rule, text) -> None:
         "rule": rule,
         "policies": "sha256:0",
     }
+
+
+def test_what_goes_on_without_the_gateway_can_be_asked_for() -> None:
+    problem = Left("01993c").problem()
+    assert (problem["type"], problem["status"], problem["action"]) == ("urn:rynxs:problem:left", 503, "01993c")
+    assert "action 01993c goes on in its computer" in problem["detail"]
+    assert Left.retry_after is None  # whoever repeats it without its id runs it twice

@@ -11,6 +11,7 @@ from rynxs.action.outcome import Ending
 from rynxs.computer.client import ConnectionLost
 from rynxs.gateway import http
 from rynxs.gateway.http import encoded, trace_of
+from rynxs.gateway.refusal import Forbidden
 
 ACTIONS = "/v1/namespaces/team-a/agents/dev/actions"
 GOOD = {"tool": "shell_exec", "args": {"argv": ["good"]}}
@@ -121,6 +122,48 @@ async def test_an_outcome_that_can_not_be_recorded(world) -> None:
         response = await client.post(ACTIONS, json=GOOD, headers={"Accept": "text/event-stream"})
     name, problem = events_of(response)[-1]
     assert (name, problem["type"], problem["status"]) == ("problem", "urn:rynxs:problem:unrecorded", 500)
+
+
+async def test_a_gateway_that_leaves_says_what_goes_on(world) -> None:
+    world.behave = world.hang
+    id_ = world.id()
+    async with world.http() as client:
+        whole = asyncio.create_task(client.post(ACTIONS, json=GOOD | {"id": id_}))
+        stream = asyncio.create_task(
+            client.post(ACTIONS, json=GOOD | {"id": id_}, headers={"Accept": "text/event-stream"})
+        )
+        await world.until("run")
+        await asyncio.sleep(0.1)
+        await world.pipeline.leave()
+        answer = await whole
+        assert (answer.status_code, "retry-after" in answer.headers) == (503, False)
+        assert (answer.json()["type"], answer.json()["action"]) == ("urn:rynxs:problem:left", id_)
+        name, problem = events_of(await stream)[-1]
+        assert (name, problem["action"]) == ("problem", id_)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "asked"),
+    [
+        ("POST", ACTIONS, ("use", "team-a", "dev")),
+        ("GET", "/v1/agents", ("list", "", "")),
+        ("GET", "/v1/namespaces/team-a/agents", ("list", "team-a", "")),
+        ("GET", "/v1/namespaces/team-a/agents/dev", ("get", "team-a", "dev")),
+        ("GET", "/v1/log/shard-0/events", ("read-log", "", "")),
+    ],
+)
+async def test_each_request_needs_its_right(world, monkeypatch, method, path, asked) -> None:
+    wanted = []
+
+    async def authorize(principal, verb, namespace="", agent=""):
+        wanted.append((principal.name, verb, namespace, agent))
+        raise Forbidden("no")
+
+    monkeypatch.setattr(world.identity, "authorize", authorize)
+    async with world.http() as client:
+        response = await client.request(method, path, json=GOOD if method == "POST" else None)
+    assert response.status_code == 403
+    assert wanted == [("alice", *asked)]
 
 
 @pytest.mark.parametrize("accept", [b"application/json", b"text/event-stream"])

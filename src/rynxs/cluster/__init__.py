@@ -1,0 +1,1 @@
+"""The cluster: what the gateway and the command line need of Kubernetes."""

@@ -1,0 +1,1 @@
+"""The operator: it turns Agents into computers. Observe, plan, record, apply."""
