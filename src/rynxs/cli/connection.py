@@ -10,22 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from rynxs.cli.main import Failure
+from rynxs.cli.target import Server, Target
 
 if TYPE_CHECKING:
     import httpx2
 
-DEFAULT_SERVER = "http://127.0.0.1:8765"
-
-
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-server_option: Callable[[Decorated], Decorated] = click.option(
-    "--server",
-    envvar="RYNXS_SERVER",
-    default=DEFAULT_SERVER,
-    show_default=True,
-    help="Address of the server. Its token is found by the address, or given as RYNXS_TOKEN.",
-)
 namespace_option: Callable[[Decorated], Decorated] = click.option(
     "-n", "--namespace", default="default", show_default=True, help="The agent's namespace."
 )
@@ -40,8 +31,25 @@ output_option: Callable[[Decorated], Decorated] = click.option(
 
 
 @contextlib.contextmanager
-def connect(server: str, *, exit_code: int = 1) -> Iterator[httpx2.Client]:
-    """A client with the server's token. What goes wrong in the block becomes a Failure with that exit code."""
+def connect(target: Target, *, exit_code: int = 1) -> Iterator[httpx2.Client]:
+    """A client of the target with the caller's token. What goes wrong in the block becomes a Failure with that code."""
+    if isinstance(target, Server):
+        with _server(target.url, exit_code) as client:
+            yield client
+        return
+    import httpx2
+
+    from rynxs.cli import cluster
+
+    try:
+        with cluster.gateway(target, exit_code) as client:
+            yield client
+    except httpx2.HTTPError as error:
+        raise Failure(f"the gateway: {str(error) or type(error).__name__}", exit_code) from error
+
+
+@contextlib.contextmanager
+def _server(server: str, exit_code: int) -> Iterator[httpx2.Client]:
     import httpx2
 
     headers = {"Authorization": f"Bearer {_token(server, exit_code)}"}
@@ -51,7 +59,9 @@ def connect(server: str, *, exit_code: int = 1) -> Iterator[httpx2.Client]:
             yield client
     except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
         raise Failure(
-            f"no server answers at {server}: {error}. Start one: rynxs serve --data DIR", exit_code
+            f"no server answers at {server}: {error}. Start one: rynxs serve --data DIR; "
+            "or name a cluster with --context",
+            exit_code,
         ) from error
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise Failure(f"{server}: {str(error) or type(error).__name__}", exit_code) from error
@@ -76,20 +86,24 @@ def detail_of(response: httpx2.Response) -> str:
 def _token(server: str, exit_code: int) -> str:
     token = os.environ.get("RYNXS_TOKEN", "").strip()
     if token:
-        return _plain(token, "RYNXS_TOKEN", exit_code)
+        return plain(token, "RYNXS_TOKEN", exit_code)
     from rynxs.local.state import find_server
 
     found = find_server(server)
     if found is None:
-        raise Failure(f"no server was started at {server} by this user: give its token as RYNXS_TOKEN", exit_code)
+        raise Failure(
+            f"no server was started at {server} by this user: give its token as RYNXS_TOKEN, "
+            "or name a cluster with --context",
+            exit_code,
+        )
     try:
         token = found.token_file.read_text().strip()
     except (OSError, ValueError) as error:
         raise Failure(f"the token of {server} can't be read: {error}", exit_code) from error
-    return _plain(token, str(found.token_file), exit_code)
+    return plain(token, str(found.token_file), exit_code)
 
 
-def _plain(token: str, place: str, exit_code: int) -> str:
+def plain(token: str, place: str, exit_code: int) -> str:
     """A token that may become a header; the HTTP client would print another one in its error."""
     if not token.isascii() or not token.isprintable() or " " in token:
         raise Failure(f"{place} holds no token: a token is one word of ASCII", exit_code)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import click
 
-from rynxs.cli.connection import check, connect, namespace_option, output_option, server_option
+from rynxs.cli.connection import check, connect, namespace_option, output_option
 from rynxs.cli.main import Failure
+from rynxs.cli.target import Target, target_options
 
 if TYPE_CHECKING:
     import httpx2
@@ -27,10 +30,21 @@ class _Exec(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As ever, but for the exit code."""
-        try:
+        with _refusing():
             return super().parse_args(ctx, args)
-        except click.UsageError as error:
-            raise Failure(f"{error.format_message()} (rynxs exec --help)", REFUSED) from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As ever, but for the exit code."""
+        with _refusing():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        raise Failure(f"{error.format_message()} (rynxs exec --help)", REFUSED) from error
 
 
 @click.command("exec", cls=_Exec)
@@ -42,7 +56,7 @@ class _Exec(click.Command):
 @click.option("--timeout", type=float, default=600.0, show_default=True, help="Seconds until it is killed.")
 @click.option("--id", "id_", help="Action id (a UUIDv7); makes repeating this command safe.")
 @namespace_option
-@server_option
+@target_options
 @output_option
 def exec_command(
     agent: str,
@@ -53,7 +67,7 @@ def exec_command(
     timeout: float,
     id_: str | None,
     namespace: str,
-    server: str,
+    target: Target,
     output: str,
 ) -> int:
     """Run a command in an agent's computer and return its exit code (125: Rynxs refused or failed).
@@ -61,6 +75,7 @@ def exec_command(
     \b
     rynxs exec dev -- pytest -q
     rynxs exec dev --cwd src -e DEBUG=1 -- make all
+    rynxs exec --context prod -n team-a dev -- ls
     echo hello | rynxs exec dev -i -- tee hello.txt
     """
     pairs = [pair.partition("=") for pair in env]
@@ -81,7 +96,7 @@ def exec_command(
             f"the command or its standard input can't be passed on, only text in UTF-8: {error}", REFUSED
         ) from error
     path = f"/v1/namespaces/{quote(namespace, safe='')}/agents/{quote(agent, safe='')}/actions"
-    with connect(server, exit_code=REFUSED) as client:
+    with connect(target, exit_code=REFUSED) as client:
         if output == "json":
             response = client.post(path, content=body, headers=JSON)
             print(response.text)

@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
-from rynxs.cli.connection import DEFAULT_SERVER, check, connect, output_option, server_option
+from rynxs.cli.connection import check, connect, output_option
 from rynxs.cli.main import Failure
+from rynxs.cli.target import DEFAULT_SERVER, Cluster, Server, Target, target_options
 
 STREAM = "shard-0"
 
@@ -24,16 +25,17 @@ def log_command() -> None:
 @log_command.command("tail")
 @click.option("-f", "--follow", is_flag=True, help="Stay, and show events as they come.")
 @click.option("-l", "--lines", default=20, show_default=True, type=click.IntRange(min=0), help="How many of the last.")
-@server_option
+@target_options
 @output_option
-def tail(follow: bool, lines: int, server: str, output: str) -> None:
+def tail(follow: bool, lines: int, target: Target, output: str) -> None:
     """Show the last events.
 
     \b
     rynxs log tail
+    rynxs log tail --context prod
     rynxs log tail -f -o json | jq .data
     """
-    with connect(server) as client:
+    with connect(target) as client:
         query = {"last": str(lines), "follow": "true" if follow else "false"}
         with client.stream("GET", f"/v1/log/{STREAM}/events", params=query) as response:
             check(response)
@@ -88,30 +90,53 @@ def _details(event: dict[str, Any]) -> str:
     type=click.Path(path_type=Path),
     help="Folder with anchors (default: in the user's state folder).",
 )
-@server_option
+@click.option("--endpoint", metavar="URL", help="The server of a bucket (default: AWS in AWS_REGION).")
+@target_options
 @output_option
 def verify(
-    url: str | None, stream: str | None, trust: Path | None, anchor: Path | None, server: str, output: str
+    url: str | None,
+    stream: str | None,
+    trust: Path | None,
+    anchor: Path | None,
+    endpoint: str | None,
+    target: Target,
+    output: str,
 ) -> int:
     """Find out whether anything was changed, from the log's bytes and the trust file alone.
 
-    URL is the log's folder (file:///...); by default the log of the local server. Exit code 0: complete and
-    unchanged; 1: tampered; 2: could not check.
+    URL is the log's folder (file:///...) or bucket (s3://bucket/prefix, with the keys of the environment's
+    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY); by default the log of the local server. With --context it is
+    that of the cluster, whose trust file and anchors are read there; the bucket's keys are those of the
+    environment, else of the Secret that the installation uses. Exit code 0: complete and unchanged; 1: tampered;
+    2: could not check.
 
     \b
     rynxs log verify
+    rynxs log verify --context prod
     rynxs log verify file:///backup/rynxs/log --trust trust.json
+    rynxs log verify s3://audit/prod --trust trust.json --anchor anchors
     """
-    from rynxs.cli.verification import verify_log
+    from rynxs.cli import verification
 
-    return verify_log(url or _log_of(server), stream, trust, anchor, as_json=output == "json")
+    if isinstance(target, Cluster) and url is None:
+        if trust or anchor or endpoint:
+            raise click.UsageError("--trust, --anchor and --endpoint go with a URL, not with the log of a cluster")
+        reports = verification.of_cluster(target, stream)
+    else:
+        reports = verification.of_url(url or _log_of(target), stream, trust, anchor, endpoint)
+    return verification.show(reports, as_json=output == "json")
 
 
-def _log_of(server: str) -> str:
+def _log_of(target: Target) -> str:
     from rynxs.local.state import find_server
 
-    found = find_server(server)
+    assert isinstance(target, Server)
+    found = find_server(target.url)
     if found is None:
-        known = "" if server == DEFAULT_SERVER else " there"
-        raise Failure(f"no server was started at {server}{known} by this user: give the log's URL", 2)
+        known = "" if target.url == DEFAULT_SERVER else " there"
+        raise Failure(
+            f"no server was started at {target.url}{known} by this user: give the log's URL, "
+            "or name a cluster with --context",
+            2,
+        )
     return found.log_url

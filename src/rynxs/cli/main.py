@@ -17,8 +17,12 @@ COMMANDS = {
     "delete": "manifests",
     "exec": "exec",
     "log": "log",
+    "image": "image",
 }
 """Each command's module in this package."""
+
+COMPONENTS = {"operator": "component", "gateway": "component", "install": "component"}
+"""Commands that the chart runs in a cluster's pods; no help lists them."""
 
 
 class Commands(click.Group):
@@ -30,9 +34,10 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name."""
-        if cmd_name not in COMMANDS:
+        name = (COMMANDS | COMPONENTS).get(cmd_name)
+        if name is None:
             return None
-        module = importlib.import_module(f"rynxs.cli.{COMMANDS[cmd_name]}")
+        module = importlib.import_module(f"rynxs.cli.{name}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
         return command
 

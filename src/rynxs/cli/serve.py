@@ -45,7 +45,8 @@ def serve_command(data: Path, listen: str, mounts: tuple[str, ...]) -> None:
         raise Failure(f"--listen {listen!r} is not ADDRESS:PORT, such as 127.0.0.1:8765", 2)
     bound = [_mount(mount) for mount in mounts]
 
-    from rynxs.local.server import CannotServe, Options, run
+    from rynxs.gateway.server import CannotServe
+    from rynxs.local.server import Options, run
 
     try:
         run(Options(data=data.absolute(), host=match[1] or match[2], port=int(match[3]), mounts=bound))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import httpx2
 import pytest
+import yaml
 
+from rynxs.cli import cluster as cluster_module
 from rynxs.cli.main import main
+from rynxs.operator.certificate import Authority
 
 TOKEN = "t" * 43
 PROBLEM = {"Content-Type": "application/problem+json"}
@@ -28,8 +33,9 @@ class Done:
 def rynxs(monkeypatch, capfd, tmp_path):
     """Run a command line in this process."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.delenv("RYNXS_TOKEN", raising=False)
-    monkeypatch.delenv("RYNXS_SERVER", raising=False)
+    for name in ("RYNXS_TOKEN", "RYNXS_SERVER", "RYNXS_CONTEXT", "KUBECONFIG", "AWS_ACCESS_KEY_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("TZ", "UTC")
 
     def run(*args: str) -> Done:
@@ -80,3 +86,57 @@ def server(monkeypatch, rynxs) -> Server:
     monkeypatch.setattr(httpx2, "Client", client)
     monkeypatch.setenv("RYNXS_TOKEN", TOKEN)
     return played
+
+
+class Cluster:
+    """A cluster with an installation, in the place of its API server and of the way to its pods.
+
+    `forwards` are the ports of pods that were forwarded, `problem` is what goes wrong with them; the gateway is the
+    `server`.
+    """
+
+    def __init__(self, api, path) -> None:
+        self.api = api
+        self.path = path
+        self.forwards: list[tuple[str, str, int]] = []
+        self.problem = ""
+        self.port = 1234
+        labels = {"app.kubernetes.io/name": "rynxs", "app.kubernetes.io/component": "gateway"}
+        ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+        self.put("pods", "rynxs-gateway-x", labels, status=ready)
+        authority = Authority.create("rynxs", datetime.now(UTC)).certificate.decode()
+        self.put("configmaps", "rynxs-trust", data={"ca.crt": authority})
+        self.write({"token": "of-the-context"})
+
+    def put(self, plural, name, labels=None, namespace="rynxs-system", **item) -> None:
+        metadata = {"name": name, "namespace": namespace, "labels": labels or {}, "uid": f"uid-{name}"}
+        self.api.objects[plural, namespace, name] = {"metadata": metadata, **item}
+
+    def write(self, user, **changes) -> None:
+        config = {
+            "current-context": "prod",
+            "clusters": [{"name": "c", "cluster": {"server": "https://kubernetes:6443"}}],
+            "contexts": [{"name": name, "context": {"cluster": "c", "user": "u"}} for name in ("prod", "test")],
+            "users": [{"name": "u", "user": user}],
+        }
+        self.path.write_text(yaml.safe_dump(config | changes))
+
+    @contextlib.asynccontextmanager
+    async def client(self, config, manager):
+        assert (config.cluster.server, manager) == ("https://kubernetes:6443", "rynxs-cli")
+        yield self.api
+
+    @contextlib.contextmanager
+    def forward(self, config, namespace, pod, port):
+        self.forwards.append((namespace, pod, port))
+        yield self
+
+
+@pytest.fixture
+def cluster(monkeypatch, rynxs, api, server, tmp_path) -> Cluster:
+    made = Cluster(api, tmp_path / "kubeconfig")
+    monkeypatch.setenv("KUBECONFIG", str(made.path))
+    monkeypatch.setattr(cluster_module, "Client", made.client)
+    monkeypatch.setattr(cluster_module, "PortForward", made.forward)
+    monkeypatch.delenv("RYNXS_TOKEN")
+    return made

@@ -6,11 +6,13 @@ import asyncio
 import json
 import shutil
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from rynxs.cli.verification import shown
-from rynxs.eventlog import DiskStore, Draft, FileAnchors, Finding, Log, Report, Signer, Trust
+from rynxs.eventlog import DiskStore, Draft, FileAnchors, Finding, Log, Report, Signer, StoreError, Trust
+from rynxs.eventlog import bucket as bucket_module
 from rynxs.local.state import Server, log_folder, record_server
 
 
@@ -120,7 +122,7 @@ def test_without_an_anchor_nobody_knows_the_end(rynxs, made, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("args", "reason"),
     [
-        (["https://bucket/log"], "reads logs at file:///... only"),
+        (["https://bucket/log"], "reads logs at file:///... and s3://bucket/prefix only"),
         (["file:///no/such/folder"], "there is no such folder"),
         (["http://["], "could not be checked"),
         (["LOG", "--stream", "shard-9"], "there is no stream shard-9 in the log; there are: shard-0"),
@@ -163,3 +165,139 @@ def test_lines_of_reports() -> None:
         "shard-0   TAMPERED  object 0000000398 (seq 398): bytes differ; all was well at 13:58:07",
         "shard-0   TAMPERED  epochs/shard-0/1: is missing",
     ]
+
+
+CONFIG = """
+namespace: rynxs-system
+log: {{url: "s3://rynxs/log", {endpoint} region: here, credentials: rynxs-store}}
+computers: {{image: i, daemonImage: d}}
+"""
+
+
+@pytest.fixture
+def installed(cluster, made, monkeypatch):
+    """An installation whose bucket is the folder of `made`; gives how the bucket was opened."""
+    folder, state = made
+    opened = []
+
+    def bucket(url, **options):
+        opened.append((url, options))
+        return DiskStore(folder)
+
+    monkeypatch.setattr(bucket_module, "BucketStore", bucket)
+    endpoint = 'endpoint: "http://rynxs-store.rynxs-system.svc:7070",'
+    cluster.put("configmaps", "rynxs-config", data={"config.yaml": CONFIG.format(endpoint=endpoint)})
+    cluster.put("configmaps", "rynxs-trust", data={"trust.json": (state / "trust.json").read_text()})
+    cluster.put("configmaps", "rynxs-anchor-shard-0", data={"note": (state / "anchors" / "shard-0").read_text()})
+    cluster.put("configmaps", "rynxs-anchor-operator")
+    keys = {"AWS_ACCESS_KEY_ID": "aWQ=", "AWS_SECRET_ACCESS_KEY": "a2V5"}
+    cluster.put("secrets", "rynxs-store", data=keys)
+    cluster.put("services", "rynxs-store", spec={"selector": {"a": "b"}, "ports": [{"port": 7070}]})
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    cluster.put("pods", "rynxs-store-x", {"a": "b"}, status=ready)
+    return opened
+
+
+ON = ("--context", "prod")
+
+
+def test_the_log_of_a_cluster(rynxs, cluster, installed) -> None:
+    done = rynxs("log", "verify", *ON, "--stream", "shard-0")
+    assert (done.code, done.err) == (0, "")
+    assert "root ok  complete up to seq 2 (anchor " in done.out
+    [(url, options)] = installed
+    assert (url, options["endpoint"], options["region"]) == ("s3://rynxs/log", "http://127.0.0.1:1234", "here")
+    assert options["credentials"] == ("id", "key")
+    assert cluster.forwards == [("rynxs-system", "rynxs-store-x", 7070)]
+
+
+def test_the_log_of_a_cluster_that_was_changed(rynxs, cluster, installed, made) -> None:
+    folder, _ = made
+    objects(folder)[-1].unlink()
+    done = rynxs("log", "verify", *ON)
+    assert done.code == 1
+    assert "shard-0   TAMPERED" in done.out
+
+
+def test_a_stream_that_should_be_there(rynxs, cluster, installed, made) -> None:
+    folder, _ = made
+    shutil.rmtree(folder / "streams")
+    done = rynxs("log", "verify", *ON)
+    assert done.code == 1
+    assert "shard-0   TAMPERED" in done.out
+    cluster.put("configmaps", "rynxs-anchor-shard-0")
+    assert "no anchor: nobody knows whether its end was cut off" in rynxs("log", "verify", *ON).out
+
+
+def test_a_stream_that_nobody_anchors(rynxs, installed, made) -> None:
+    folder, _ = made
+    shutil.copytree(folder / "streams" / "shard-0", folder / "streams" / "other")
+    done = rynxs("log", "verify", *ON, "--stream", "other")
+    assert (done.code, "TAMPERED" in done.out) == (1, True)
+
+
+def test_keys_of_the_environment_go_first(rynxs, cluster, installed, monkeypatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
+    del cluster.api.objects["secrets", "rynxs-system", "rynxs-store"]
+    assert rynxs("log", "verify", *ON).code == 0
+    assert installed[0][1]["credentials"] is None
+
+
+def test_a_store_outside_the_cluster(rynxs, cluster, installed) -> None:
+    cluster.put("configmaps", "rynxs-config", data={"config.yaml": CONFIG.format(endpoint="")})
+    assert rynxs("log", "verify", *ON).code == 0
+    assert cluster.forwards == []
+    assert installed[0][1]["endpoint"] is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "reason"),
+    [
+        ("configmaps", "rynxs-config", "there is no configmap rynxs-config"),
+        ("configmaps", "rynxs-trust", "there is no configmap rynxs-trust"),
+        ("secrets", "rynxs-store", "there is no secret rynxs-store"),
+        ("configmaps", "rynxs-anchor-shard-0", "configmap rynxs-system/rynxs-anchor-shard-0 does not exist"),
+        ("pods", "rynxs-store-x", "no pod of service rynxs-system/rynxs-store is ready"),
+    ],
+)
+def test_a_cluster_whose_log_could_not_be_checked(rynxs, cluster, installed, kind, name, reason) -> None:
+    del cluster.api.objects[kind, "rynxs-system", name]
+    done = rynxs("log", "verify", *ON)
+    assert (done.code, done.out) == (2, "")
+    assert reason in done.err
+
+
+def test_a_store_that_can_not_be_reached(rynxs, cluster, installed, monkeypatch) -> None:
+    class Away(DiskStore):
+        async def get(self, key):
+            raise StoreError("connection refused")
+
+    monkeypatch.setattr(bucket_module, "BucketStore", lambda url, **options: Away(Path("/")))
+    done = rynxs("log", "verify", *ON)
+    assert (done.code, done.err) == (2, "rynxs: s3://rynxs/log could not be checked: connection refused\n")
+    cluster.problem = "pods is forbidden"
+    assert "no way to port 7070 of pod rynxs-system/rynxs-store-x: pods is forbidden" in rynxs("log", "verify", *ON).err
+
+
+@pytest.mark.parametrize("option", [["--trust", "x"], ["--anchor", "x"], ["--endpoint", "http://x"]])
+def test_what_goes_with_a_url_only(rynxs, installed, option) -> None:
+    done = rynxs("log", "verify", *ON, *option)
+    assert done.code == 2
+    assert "go with a URL, not with the log of a cluster" in done.err
+
+
+def test_a_bucket_without_a_cluster(rynxs, made, monkeypatch) -> None:
+    folder, state = made
+    opened = []
+
+    def bucket(url, **options):
+        opened.append((url, options))
+        return DiskStore(folder)
+
+    monkeypatch.setattr(bucket_module, "BucketStore", bucket)
+    monkeypatch.setenv("AWS_REGION", "eu-1")
+    trusted = ["--trust", str(state / "trust.json"), "--anchor", str(state / "anchors")]
+    done = rynxs("log", "verify", "s3://audit/prod", *trusted, "--endpoint", "http://store:9000")
+    assert (done.code, "complete up to seq 2" in done.out) == (0, True)
+    assert opened == [("s3://audit/prod", {"endpoint": "http://store:9000", "region": "eu-1"})]
+    assert rynxs("log", "verify", str(folder), "--endpoint", "http://x").err.endswith("--endpoint is for buckets\n")
