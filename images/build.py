@@ -32,7 +32,7 @@ DEBIAN = f"registry.test/debian:{SUITE}"
 
 KEPT = 3
 """So many archives of an image stay: those used last."""
-STORE_LIMIT = 10_000
+STORE_LIMIT = 20_000
 """Megabytes of layers that builds may leave for later builds; the layers of old ones are not told from them."""
 
 

@@ -20,14 +20,15 @@ ROOT = Path(__file__).parents[2]
 SYSTEM = "rynxs-system"
 TAG = "test"
 REGISTRY = "registry.test"
+MINE = "rynxs-test=e2e"
+"""Label of the namespaces of these tests."""
 PATIENCE = 120.0
 
 
 def pytest_collection_modifyitems(items):
-    """One worker after the other: these tests share one installation, and break it on purpose."""
+    """A test waits for pods, and the first one for the images."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("cluster"))
             item.add_marker(pytest.mark.timeout(900))
 
 
@@ -67,12 +68,17 @@ class Installation:
     folder: Path
     callers: dict[str, Caller] = field(default_factory=dict)
 
+    def clear(self) -> None:
+        """Remove what a run that was cut off has left."""
+        self.cluster.helm("uninstall", "rynxs", "-n", SYSTEM, "--ignore-not-found", "--wait")
+        self.cluster.kubectl("delete", "namespace", "-l", MINE, "--wait")
+
     def install(self) -> str:
         """`helm install`, waiting until all of it is ready; gives what helm printed."""
         values = self.folder / "values.yaml"
         values.write_text(yaml.safe_dump(self.values))
         said = self.cluster.helm(
-            *("install", "rynxs", str(ROOT / "charts" / "rynxs"), "-n", SYSTEM, "--create-namespace"),
+            *("install", "rynxs", str(ROOT / "charts" / "rynxs"), "-n", SYSTEM),
             *("-f", str(values), "--wait", "--timeout", "5m"),
         )
         return str(said)
@@ -176,6 +182,11 @@ def _kubeconfig(cluster: Any, folder: Path, token: str) -> Path:
     return file
 
 
+def _namespace(cluster: Any, name: str) -> None:
+    cluster.kubectl("create", "namespace", name)
+    cluster.kubectl("label", "namespace", name, MINE, "pod-security.kubernetes.io/enforce=restricted")
+
+
 @pytest.fixture(scope="session")
 def rynxs(cluster, tmp_path_factory):
     """Rynxs, installed by its chart with the images of this checkout."""
@@ -185,15 +196,17 @@ def rynxs(cluster, tmp_path_factory):
         cluster.load(Path(line.split()[1]))
     values = {"image": {"registry": REGISTRY, "tag": TAG}}
     installation = Installation(cluster, values, tmp_path_factory.mktemp("rynxs"))
+    installation.clear()
+    _namespace(cluster, SYSTEM)
     installation.install()
     yield installation
-    installation.uninstall()
+    installation.clear()
 
 
 @pytest.fixture
 def team(rynxs):
     """A namespace of this test."""
     name = f"team-{uuid.uuid4().hex[:6]}"
-    rynxs.cluster.kubectl("create", "namespace", name)
+    _namespace(rynxs.cluster, name)
     yield name
     rynxs.cluster.kubectl("delete", "namespace", name, "--wait=false")

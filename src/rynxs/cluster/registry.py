@@ -75,12 +75,12 @@ class ClusterRegistry(Registry):
         return self._policies.engine()
 
     def standing(self, registered: Registered) -> str:
-        """What the operator says of the agent's computer: the message of the Agent's condition `Ready`."""
+        """What the operator says of the agent's computer: that its walls have a hole, else its condition `Ready`."""
         item = self._agents.objects.get((registered.ref.namespace, registered.ref.name), {})
-        for condition in item.get("status", {}).get("conditions", ()):
-            if condition["type"] == "Ready":
-                return f"{condition['reason']}: {condition['message']}"
-        return "the operator has not looked at the agent yet"
+        conditions = {each["type"]: each for each in item.get("status", {}).get("conditions", ())}
+        walls, ready = conditions.get("WallsUp"), conditions.get("Ready")
+        said = walls if walls and walls.get("status") == "False" else ready
+        return f"{said['reason']}: {said['message']}" if said else "the operator has not looked at the agent yet"
 
     def _check(self) -> None:
         if problem := self.problem:

@@ -189,7 +189,7 @@ def test_an_api_server_that_is_away(server) -> None:
     server.close()
     with PortForward(config, "n", "p", 80) as forward:
         assert broken(forward.port)
-        assert "refused" in forward.problem
+        assert "Connect call failed" in forward.problem
     server.thread.join()
 
 
@@ -248,6 +248,21 @@ def test_the_api_server_must_be_the_one_of_the_kubeconfig(certified, tmp_path) -
     )
     with PortForward(named, "n", "p", 80) as forward:
         assert exchange(forward.port, b"hello") == b"hello"
+
+
+def test_tls_both_ways_at_once(certified, tmp_path) -> None:
+    """Both ways are busy all the time: two threads at one TLS connection would sooner or later stand still."""
+    config = certified.config("https", **{"certificate-authority": str(tmp_path / "ca.crt")})
+    cluster = type(config.cluster)(f"https://localhost:{certified.port}", config.cluster.certificate_auth)
+    data = bytes(range(256)) * 16_384
+    with PortForward(config._replace(cluster=cluster), "n", "p", 80) as forward:
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", forward.port), 10) as connection:
+                sending = threading.Thread(target=connection.sendall, args=(data,))
+                sending.start()
+                assert received(connection, len(data)) == data
+                sending.join()
+        assert forward.problem == ""
 
 
 def test_credentials_that_can_not_be_used(server) -> None:

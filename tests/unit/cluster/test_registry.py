@@ -187,6 +187,10 @@ async def test_what_the_operator_says_of_a_computer(kubernetes) -> None:
         kubernetes.put(AGENTS, agent() | {"status": {"conditions": [{"type": "WallsUp"}, ready]}})
         await asyncio.sleep(0.1)
         assert registry.standing(found) == "Starting: the image can't be pulled"
+        hole = {"type": "WallsUp", "status": "False", "reason": "Reachable", "message": "DNS answers"}
+        kubernetes.put(AGENTS, agent() | {"status": {"conditions": [ready, hole]}})
+        await asyncio.sleep(0.1)
+        assert registry.standing(found) == "Reachable: DNS answers"
         kubernetes.drop(AGENTS, "team-a", "dev")
         await asyncio.sleep(0.1)
         assert registry.standing(found) == "the operator has not looked at the agent yet"

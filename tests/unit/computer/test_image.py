@@ -28,15 +28,10 @@ def test_a_saved_image(path):
     assert found.files.find("/opt/x").kind == "file"
 
 
-def test_an_image_without_settings(path):
-    settings = b'{"os": "linux", "architecture": "amd64", "config": {"Env": null, "Volumes": null}}'
-    found = read(docker(path, settings=settings))
+@pytest.mark.parametrize("settings", [b"", b', "config": null', b', "config": {"Env": null, "Volumes": null}'])
+def test_an_image_without_settings(path, settings):
+    found = read(docker(path, settings=b'{"os": "linux", "architecture": "amd64"' + settings + b"}"))
     assert (found.platform, found.environment, found.volumes) == ("linux/amd64", {}, [])
-    assert (
-        read(docker(path, settings=b'{"os": "linux", "architecture": "amd64"}'))
-        == found._replace(files=read(path).files)
-        or read(path).platform == "linux/amd64"
-    )
 
 
 def test_a_layout(path):
