@@ -462,13 +462,14 @@ async def test_an_action_waits_until_the_computer_is_ready(world) -> None:
 
 async def test_a_computer_that_does_not_come_says_why(world, monkeypatch) -> None:
     monkeypatch.setattr(computers_module, "OPEN_TIMEOUT", 0.1)
-    ready = {"type": "Ready", "status": "False", "reason": "WallDown", "message": "its walls have holes: API server"}
-    world.show_agent(status={"conditions": [{"type": "WallsUp", "status": "False"}, ready]})
+    walls = {"type": "WallsUp", "status": "False", "reason": "Reachable", "message": "DNS answers at 10.96.0.10:53"}
+    ready = {"type": "Ready", "status": "False", "reason": "Starting", "message": "computer dev-2 is starting"}
+    world.show_agent(status={"conditions": [ready, walls]})
     gateway = await world.gateway()
     with pytest.raises(Unavailable) as refused:
         await gateway.ask("true")
     assert str(refused.value) == (
-        "the computer of agent team-a/dev is not ready (WallDown: its walls have holes: API server). Nothing was run."
+        "the computer of agent team-a/dev is not ready (Reachable: DNS answers at 10.96.0.10:53). Nothing was run."
     )
     world.show_agent()
     await until(lambda: "status" not in gateway.registry._agents.objects["team-a", "dev"])
