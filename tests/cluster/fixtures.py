@@ -95,6 +95,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[MACHINE] = Machine()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One worker has the cluster: some of these tests share an installation, others break what the rest stands on."""
     for item in items:
