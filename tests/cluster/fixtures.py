@@ -95,14 +95,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[MACHINE] = Machine()
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker has the cluster: some of these tests share an installation, others break what the rest stands on."""
-    for item in items:
-        if "cluster" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("cluster"))
-
-
 def pytest_unconfigure(config: pytest.Config) -> None:
     config.stash[MACHINE].leave()
     if not hasattr(config, "workerinput"):
