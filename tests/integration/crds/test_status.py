@@ -10,7 +10,8 @@ NOW = "2026-11-23T14:02:11Z"
 VALID = Condition(type="Valid", status="True", reason="Compiled", message="every rule compiles", observed_generation=1)
 POLICY = (
     "apiVersion: rynxs.dev/v1alpha1\nkind: %s\nmetadata: {name: shown}\n"
-    "spec: {selector: {matchLabels: {shown: only}}, rules: [{name: r, tools: [file_list], when: 'true', effect: Allow}]}\n"
+    "spec: {selector: {matchLabels: {shown: only}}, "
+    "rules: [{name: r, tools: [file_list], when: 'true', effect: Allow}]}\n"
 )
 AGENT = "apiVersion: rynxs.dev/v1alpha1\nkind: Agent\nmetadata: {name: shown}\n"
 
