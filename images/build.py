@@ -143,9 +143,8 @@ def _build(image: Image, bottom: Image | None) -> Path:
         context, secrets, making = Path(folder, "context"), Path(folder, "secrets"), Path(folder, "image.tar")
         secrets.mkdir()
         archive = None
-        while (
-            archive != image.archive
-        ):  # somebody who edits them must not get half of an edit under the name of another
+        # Somebody who edits the files must not get half of an edit under the name of another.
+        while archive != image.archive:
             archive = image.archive
             shutil.rmtree(context, ignore_errors=True)
             context.mkdir()

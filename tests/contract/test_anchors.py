@@ -71,6 +71,12 @@ async def test_never_backward(opened, step) -> None:
     assert await anchors.read("shard-0") == note(5, epoch=2, incarnation=2)
 
 
+async def test_a_smaller_size_is_backward_even_in_a_higher_epoch(opened) -> None:
+    await opened().write("shard-0", note(5))
+    with pytest.raises(AnchorBackward):
+        await opened().write("shard-0", note(4, epoch=2))
+
+
 async def test_takes_checkpoints_only(opened) -> None:
     with pytest.raises(BadNote):
         await opened().write("shard-0", b"anything")
@@ -84,3 +90,11 @@ async def test_of_many_at_once_the_newest_stays(opened) -> None:
     )
     assert all(answer is None or isinstance(answer, AnchorBackward) for answer in answers)
     assert await opened().read("shard-0") == note(9)
+
+
+async def test_many_writers_leave_the_newest(opened) -> None:
+    results = await asyncio.gather(
+        *(opened().write("shard-0", note(size)) for size in range(20)), return_exceptions=True
+    )
+    assert await opened().read("shard-0") == note(19)
+    assert all(result is None or isinstance(result, AnchorBackward) for result in results)

@@ -16,11 +16,12 @@ from rynxs.cli.target import Cluster
 from rynxs.cluster import kubeconfig
 from rynxs.cluster.installation import Installation, NotThere
 from rynxs.cluster.portforward import PortForward
+from rynxs.computer.protocol import GATEWAY
 from rynxs.eventlog import LogError, StoreError
 from rynxs.kube.client import Client, ConfigError, SingleConfig
 from rynxs.operator.config import BadConfig
 
-GATEWAY, PORT = "rynxs-gateway", 8443
+PORT = 8443
 
 T = TypeVar("T")
 

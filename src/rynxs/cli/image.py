@@ -12,6 +12,7 @@ import msgspec
 
 from rynxs.cli.connection import output_option
 from rynxs.cli.main import Failure
+from rynxs.cli.terminal import one_line
 
 UNCHECKED = 2
 """Exit code when the image could not be checked."""
@@ -63,9 +64,7 @@ def check(image: str, output: str) -> int:
     print(f"{image} {'can' if fits else 'can NOT'} be an agent's computer")
     width = max(len(finding.about) for finding in findings)
     for finding in findings:
-        line = f"  {finding.state:<7}  {finding.about:<{width}}  {finding.message}"
-        # What an image says of itself must neither begin a line nor steer the terminal.
-        print("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line))
+        print(one_line(f"  {finding.state:<7}  {finding.about:<{width}}  {finding.message}"))
     return 0 if fits else 1
 
 

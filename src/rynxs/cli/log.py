@@ -13,6 +13,7 @@ import click
 from rynxs.cli.connection import check, connect, output_option
 from rynxs.cli.main import Failure
 from rynxs.cli.target import DEFAULT_SERVER, Cluster, Server, Target, target_options
+from rynxs.cli.terminal import one_line
 
 STREAM = "shard-0"
 
@@ -48,8 +49,7 @@ def shown(stream: str, event: dict[str, Any]) -> str:
     time = datetime.fromisoformat(event["time"]).astimezone().strftime("%H:%M:%S.%f")[:-3]
     name = event["subject"].rpartition("/")[2]
     line = f"{time} {stream} {event['seq']:<5} {event['type']:<16} {name} {_details(event)}".rstrip()
-    # What an agent wrote into the log must neither begin a line nor steer the terminal.
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    return one_line(line)  # an agent wrote into it
 
 
 def _details(event: dict[str, Any]) -> str:

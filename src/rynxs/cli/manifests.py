@@ -14,8 +14,6 @@ from rynxs.cli.connection import check, connect, namespace_option, output_option
 from rynxs.cli.main import Failure
 from rynxs.cli.target import Cluster, Server, Target, target_options
 
-_NAMING = ("name", "namespace", "labels", "annotations")
-
 
 @click.command("apply")
 @click.option(
@@ -125,6 +123,7 @@ def get_agents(namespace: str | None, target: Target, output: str) -> None:
 
 def _agents(target: Cluster, namespace: str) -> list[dict[str, Any]]:
     """As a server lists them, and their status."""
+    from rynxs.api.resource import written
     from rynxs.cli.cluster import ask, load
     from rynxs.cluster.manifests import agents
 
@@ -132,12 +131,7 @@ def _agents(target: Cluster, namespace: str) -> list[dict[str, Any]]:
         {
             "uid": item["metadata"]["uid"],
             "created": item["metadata"]["creationTimestamp"],
-            "agent": {
-                "apiVersion": item["apiVersion"],
-                "kind": item["kind"],
-                "metadata": {key: item["metadata"][key] for key in _NAMING if key in item["metadata"]},
-                "spec": item.get("spec", {}),
-            },
+            "agent": {"spec": {}} | written(item),
             "status": item.get("status", {}),
         }
         for item in ask(load(target, 1), lambda client: agents(client, namespace))

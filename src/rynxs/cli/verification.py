@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 UNCHECKED = 2
 """Exit code when the log could not be checked."""
 
-ANCHORED = ("operator", "shard-0")
-"""The streams of an installation; they have anchors in the cluster."""
-
 
 def of_url(
     url: str, stream: str | None, trust: Path | None, anchors: Path | None, endpoint: str | None
@@ -53,7 +50,7 @@ def of_url(
 def of_cluster(target: Cluster, stream: str | None) -> list[Report]:
     """Verify the log of an installation, as `of_url` does, with its trust file and anchors from the cluster."""
     from rynxs.cli import cluster
-    from rynxs.cluster.anchors import ConfigMapAnchors
+    from rynxs.cluster.anchors import STREAMS, ConfigMapAnchors
     from rynxs.cluster.installation import Installation
     from rynxs.eventlog.bucket import BucketStore
 
@@ -77,7 +74,7 @@ def of_cluster(target: Cluster, stream: str | None) -> list[Report]:
         store = BucketStore(log.url, endpoint=endpoint, region=log.region, credentials=credentials)
         return cluster.ask(
             config,
-            lambda client: _verify(store, stream, trust, ConfigMapAnchors(client, target.system), ANCHORED),
+            lambda client: _verify(store, stream, trust, ConfigMapAnchors(client, target.system), STREAMS),
             UNCHECKED,
         )
 

@@ -8,6 +8,9 @@ from rynxs.eventlog.anchor import check_forward
 from rynxs.kube.client import ApiError, Client, Object
 from rynxs.kube.resource import CONFIG_MAPS
 
+STREAMS = ("shard-0", "operator")
+"""The streams of this version, each with an anchor."""
+
 PREFIX = "rynxs-anchor-"
 """What the names of the ConfigMaps begin with; the stream follows."""
 

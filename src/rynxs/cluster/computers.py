@@ -23,7 +23,7 @@ from rynxs.gateway.refusal import Unavailable
 from rynxs.gateway.registry import Registered
 from rynxs.gateway.shard import Shard
 from rynxs.kube.client import Client as Kubernetes
-from rynxs.kube.client import Object
+from rynxs.kube.client import Object, selector
 from rynxs.kube.reflector import Key, Reflector
 from rynxs.kube.resource import PODS
 from rynxs.operator.certificate import computer_host
@@ -49,9 +49,7 @@ class ClusterComputers(Computers):
         self._standing = standing
         self._port = port
         self._certificates = certificates
-        self._pods = Reflector(
-            client, PODS, labels=",".join(f"{k}={v}" for k, v in MANAGED.items()), changed=self._changed
-        )
+        self._pods = Reflector(client, PODS, labels=selector(MANAGED), changed=self._changed)
         self._owners: dict[Key, str] = {}
         self._owned: dict[str, set[Key]] = {}
         self._connections: dict[Key, PodConnection] = {}

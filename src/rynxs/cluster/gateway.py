@@ -19,12 +19,13 @@ import uvloop
 
 from rynxs import __version__
 from rynxs.action.lifecycle import Violation
-from rynxs.cluster import health
 from rynxs.cluster.anchors import ConfigMapAnchors
 from rynxs.cluster.computers import ClusterComputers
+from rynxs.cluster.health import Health
 from rynxs.cluster.identity import ClusterIdentity
 from rynxs.cluster.registry import ClusterRegistry
 from rynxs.cluster.store import open_log
+from rynxs.computer.protocol import GATEWAY
 from rynxs.eventlog import AnchorStore, Log, LogError, Signer, StoreError, Trust
 from rynxs.gateway.app import create_app
 from rynxs.gateway.pipeline import Pipeline
@@ -32,11 +33,11 @@ from rynxs.gateway.recovery import recover
 from rynxs.gateway.server import CannotServe, Server
 from rynxs.gateway.shard import Shard
 from rynxs.kube.client import Client, ConfigError
+from rynxs.operator.certificate import gateway_hosts
 from rynxs.operator.config import BadConfig, Config
+from rynxs.operator.walls import HEALTH
 
 STREAM = "shard-0"
-NAME = "rynxs-gateway"
-"""Of the Service, and in the certificate."""
 
 _PAUSE = 5.0
 _logger = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class Places(NamedTuple):
 
     mounted: Path = Path("/etc/rynxs")
     port: int = 8443
-    health: int = health.PORT
+    health: int = HEALTH
 
 
 def run(config: Path, places: Places = Places()) -> None:  # noqa: B008 - it never changes
@@ -71,7 +72,7 @@ async def _until_told(serving: Coroutine[None, None, None]) -> None:
 async def _watch(config: Config, places: Places) -> None:
     """Serve beside the watches; when one of them fails, so does all."""
     try:
-        async with Client(manager=NAME) as client, asyncio.TaskGroup() as group:
+        async with Client(manager=GATEWAY) as client, asyncio.TaskGroup() as group:
             registry = ClusterRegistry(client)
             computers = ClusterComputers(
                 client, registry.standing, port=config.computers.port, certificates=places.mounted / "tls"
@@ -90,7 +91,7 @@ async def _serve(
     mounted = places.mounted
     async with AsyncExitStack() as stack:
         waiting = _Waiting()
-        ready = health.Health(lambda: waiting.why or registry.problem)
+        ready = Health(lambda: waiting.why or registry.problem)
         await stack.enter_async_context(ready.listening(places.health))
         trust = Trust.load(mounted / "trust" / "trust.json")
         log = await open_log(config.log, trust.log, waiting.for_)
@@ -106,7 +107,7 @@ async def _serve(
         stack.callback(recovering.cancel)
         identity = ClusterIdentity(client)
         pipeline = Pipeline(shard, registry, computers, now=_now)
-        app = create_app(pipeline, registry, identity, log, shard, hosts=_hosts(config.namespace))
+        app = create_app(pipeline, registry, identity, log, shard, hosts=gateway_hosts(config.namespace))
         server = Server(
             app,
             end=pipeline.leave,
@@ -164,11 +165,6 @@ async def _recover(shard: Shard, computers: ClusterComputers) -> None:
 
 def _failed(task: asyncio.Task[None]) -> bool:
     return task.done() and not task.cancelled() and task.exception() is not None
-
-
-def _hosts(namespace: str) -> list[str]:
-    service = f"{NAME}.{namespace}"
-    return ["localhost", NAME, service, f"{service}.svc", f"{service}.svc.cluster.local"]
 
 
 def _listen(port: int) -> socket.socket:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
-PORT = 8081
+from rynxs.operator.walls import HEALTH
 
 _PATIENCE = 5.0
 _LIMIT = 8192
@@ -24,7 +24,7 @@ class Health:
         self._ready = ready
 
     @contextlib.asynccontextmanager
-    async def listening(self, port: int = PORT, host: str | None = None) -> AsyncIterator[int]:
+    async def listening(self, port: int = HEALTH, host: str | None = None) -> AsyncIterator[int]:
         """Answer on that port while the context lasts (0 picks one), which is what it gives. Raises OSError."""
         server = await asyncio.start_server(self._answer, host, port, limit=_LIMIT)
         try:

@@ -16,24 +16,20 @@ from pathlib import Path
 import httpx2
 from cryptography import x509
 
-from rynxs.cluster.anchors import PREFIX
+from rynxs.cluster.anchors import PREFIX, STREAMS
+from rynxs.computer.protocol import GATEWAY
 from rynxs.eventlog import BadKey, Signer, Trust, uuid7
 from rynxs.kube.client import ApiError, Client, ConfigError, Object, Resource
 from rynxs.kube.resource import CONFIG_MAPS, SECRETS
-from rynxs.operator.certificate import Authority
+from rynxs.operator.certificate import Authority, gateway_hosts
 from rynxs.operator.config import BadConfig, Config
 
 AUTHORITY = "rynxs-ca"
 GATEWAY_TLS = "rynxs-gateway-tls"
 TRUST = "rynxs-trust"
-GATEWAY = "rynxs-gateway"
-"""The gateway's Service, and the name in its certificate."""
 
-STREAMS = {"gateway": "shard-*", "operator": "operator"}
+SIGNED = {"gateway": "shard-*", "operator": "operator"}
 """Which streams each component's key may sign."""
-
-ANCHORED = ("shard-0", "operator")
-"""The streams of this version, each with an anchor."""
 
 _LABELS = {"app.kubernetes.io/name": "rynxs", "app.kubernetes.io/component": "install"}
 
@@ -52,11 +48,11 @@ def install(config: Path, *, first: bool, say: Callable[[str], None]) -> None:
 
 async def _install(config: Config, *, first: bool, say: Callable[[str], None]) -> None:
     async with Client(manager="rynxs-install") as client:
-        await Installation(client, config.namespace, datetime.now(UTC), say).run(first=first)
+        await Installer(client, config.namespace, datetime.now(UTC), say).run(first=first)
 
 
-class Installation:
-    """What `rynxs install` makes in the system namespace. `say` is told each thing that was made."""
+class Installer:
+    """Makes what an installation needs in its system namespace. `say` is told each thing that was made."""
 
     def __init__(self, client: Client, namespace: str, now: datetime, say: Callable[[str], None]) -> None:
         self._client = client
@@ -74,9 +70,9 @@ class Installation:
             await self._check_new(first)
         authority = await self._authority(established=trust is not None)
         await self._gateway_certificate(authority)
-        signers = {component: await self._signer(component) for component in STREAMS}
+        signers = {component: await self._signer(component) for component in SIGNED}
         if trust is None:
-            for stream in ANCHORED:
+            for stream in STREAMS:
                 await self._make(CONFIG_MAPS, PREFIX + stream, self._anchor)
             trust = await self._make(CONFIG_MAPS, TRUST, lambda name: self._trust(name, authority, signers))
         await self._check_trust(trust, authority, signers)
@@ -88,7 +84,7 @@ class Installation:
                 f"{self._where(CONFIG_MAPS, TRUST)} is missing: without it nobody can tell whose log this is. Restore "
                 "it from a backup; if this installation never got ready, uninstall it and install it again"
             )
-        for stream in ANCHORED:
+        for stream in STREAMS:
             found = await self._client.get(CONFIG_MAPS, self._namespace, PREFIX + stream)
             if found is not None and (found.get("data") or {}).get("note"):
                 raise CannotInstall(
@@ -127,9 +123,7 @@ class Installation:
         self._say(f"{self._where(SECRETS, GATEWAY_TLS)} renewed")
 
     def _sign_gateway(self, authority: Authority) -> dict[str, bytes]:
-        inside = f"{GATEWAY}.{self._namespace}"
-        hosts = ["localhost", GATEWAY, inside, f"{inside}.svc", f"{inside}.svc.cluster.local"]
-        return authority.sign(GATEWAY, hosts, self._now, client=True)
+        return authority.sign(GATEWAY, gateway_hosts(self._namespace), self._now, client=True)
 
     def _fresh(self, files: Mapping[str, bytes], authority: Authority) -> bool:
         """Whether more than half of the certificate's life is left, and it is of this authority."""
@@ -154,7 +148,7 @@ class Installation:
             raise CannotInstall(str(error)) from error
 
     def _trust(self, name: str, authority: Authority, signers: Mapping[str, Signer]) -> Object:
-        trust = Trust(log=uuid7(), keys=[signer.trusted([STREAMS[component]]) for component, signer in signers.items()])
+        trust = Trust(log=uuid7(), keys=[signer.trusted([SIGNED[component]]) for component, signer in signers.items()])
         data = {"trust.json": trust.encode().decode(), "ca.crt": authority.certificate.decode()}
         return self._object("ConfigMap", name) | {"data": data}
 
@@ -168,7 +162,7 @@ class Installation:
         except BadKey as error:
             raise CannotInstall(f"{error}: restore it from a backup") from error
         for component, signer in signers.items():
-            if signer.trusted([STREAMS[component]]) not in trust.keys:
+            if signer.trusted([SIGNED[component]]) not in trust.keys:
                 raise CannotInstall(
                     f"{where} does not trust the key in {self._where(SECRETS, key_secret(component))} "
                     f"({signer.name}): restore the one that belongs to the other from a backup"
@@ -187,7 +181,7 @@ class Installation:
 
     async def _check_anchors(self) -> None:
         """An anchor that somebody deleted must not come back empty: it would let the log be cut."""
-        for stream in ANCHORED:
+        for stream in STREAMS:
             if await self._client.get(CONFIG_MAPS, self._namespace, PREFIX + stream) is None:
                 raise CannotInstall(
                     f"{self._where(CONFIG_MAPS, PREFIX + stream)} is missing, and only a first installation makes it: "

@@ -9,11 +9,12 @@ from urllib.parse import urlsplit
 
 from rynxs.eventlog import Trust
 from rynxs.eventlog.bucket import Credentials
-from rynxs.kube.client import Client, Object, Resource
+from rynxs.kube.client import Client, Object, Resource, selector
 from rynxs.kube.resource import CONFIG_MAPS, PODS, SECRETS, SERVICES
 from rynxs.operator.config import Config
+from rynxs.operator.observation import is_ready
 
-_GATEWAYS = "app.kubernetes.io/name=rynxs,app.kubernetes.io/component=gateway"
+_GATEWAYS = {"app.kubernetes.io/name": "rynxs", "app.kubernetes.io/component": "gateway"}
 
 
 class NotThere(Exception):
@@ -29,7 +30,7 @@ class Installation:
 
     async def gateway(self) -> str:
         """The name of a gateway's pod that is ready."""
-        found = await self._client.list(PODS, self.namespace, _GATEWAYS)
+        found = await self._client.list(PODS, self.namespace, selector(_GATEWAYS))
         if not found:
             raise NotThere(
                 f"there is no gateway in namespace {self.namespace}: if Rynxs is installed in another one, "
@@ -75,7 +76,7 @@ class Installation:
         port = next((each for each in spec["ports"] if each["port"] == asked), None)
         if port is None:
             raise NotThere(f"service {namespace}/{name} has no port {asked}")
-        labels = ",".join(f"{key}={value}" for key, value in (spec.get("selector") or {}).items())
+        labels = selector(spec.get("selector") or {})
         pods = await self._client.list(PODS, namespace, labels) if labels else []
         pod = _ready(pods, f"no pod of service {namespace}/{name} is ready")
         return namespace, pod["metadata"]["name"], _port(pod, port.get("targetPort", asked))
@@ -103,11 +104,9 @@ def _ready(pods: Iterable[Object], otherwise: str) -> Object:
     """The first pod that is ready. Raises NotThere."""
     states = []
     for pod in pods:
-        status = pod.get("status") or {}
-        ready = any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions") or ())
-        if ready and not pod["metadata"].get("deletionTimestamp"):
+        if is_ready(pod) and not pod["metadata"].get("deletionTimestamp"):
             return pod
-        states.append(f"{pod['metadata']['name']} is {status.get('phase', 'unknown')}")
+        states.append(f"{pod['metadata']['name']} is {(pod.get('status') or {}).get('phase', 'unknown')}")
     raise NotThere(f"{otherwise}" + (f": {', '.join(states)}" if states else ""))
 
 

@@ -10,10 +10,9 @@ import msgspec
 from msgspec import Struct
 
 from rynxs.api.manifest import Item
+from rynxs.api.resource import AGENTS, CLUSTER_POLICIES, POLICIES
 from rynxs.api.summary import name_of, note_of
 from rynxs.kube.client import ApiError, Client, Object, Resource
-from rynxs.operator.policies import CLUSTER_POLICIES, POLICIES
-from rynxs.operator.reconcile import AGENTS
 
 MANAGER = "rynxs-cli"
 """Who owns the fields that `rynxs apply` sets."""

@@ -6,14 +6,13 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from rynxs.api.agent import Agent
-from rynxs.api.resource import read_resource
+from rynxs.api.resource import AGENTS, read_resource
 from rynxs.api.shape import Misshapen
 from rynxs.gateway.refusal import NotFound, Unavailable
 from rynxs.gateway.registry import Registered, Registry
 from rynxs.kube.client import Client, Object
 from rynxs.kube.reflector import Key, Reflector
 from rynxs.operator.policies import Policies
-from rynxs.operator.reconcile import AGENTS
 from rynxs.policy.engine import Engine
 
 MAX_AGE = 30.0

@@ -17,10 +17,7 @@ from rynxs.computer import daemon
 from rynxs.computer.fence import Fenced
 from rynxs.computer.frame import LIMIT
 from rynxs.computer.limits import Limits
-from rynxs.computer.protocol import ProtocolError
-
-GATEWAY = "rynxs-gateway"
-"""The common name in a gateway's certificate."""
+from rynxs.computer.protocol import GATEWAY, ProtocolError
 
 HANDSHAKE = 5.0
 """Seconds in which a peer must have shown its certificate."""

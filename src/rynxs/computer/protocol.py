@@ -22,6 +22,9 @@ from rynxs.action.outcome import Outcome
 MAX_FRAME = 8 * 1024 * 1024
 """Most bytes of one frame, either way. A longer one ends the connection."""
 
+GATEWAY = "rynxs-gateway"
+"""The common name in a gateway's certificate: a daemon in a pod talks to no other peer."""
+
 CHUNK = 64 * 1024
 """Most bytes of output in one `Output` frame."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -59,6 +59,11 @@ class Resource(msgspec.Struct, frozen=True):
         inside = f"/namespaces/{quote(namespace, safe='')}" if namespace else ""
         one = f"/{quote(name, safe='')}" if name else ""
         return f"/{self.group}{inside}/{self.plural}{one}" + (f"/{sub}" if sub else "")
+
+
+def selector(labels: Mapping[str, str]) -> str:
+    """The label selector of objects that have all these labels."""
+    return ",".join(f"{key}={value}" for key, value in labels.items())
 
 
 class Client:

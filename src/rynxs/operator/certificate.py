@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from rynxs.computer.protocol import GATEWAY
+
 AUTHORITY_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(days=365)
 _EARLIER = timedelta(minutes=10)
@@ -89,6 +91,12 @@ class Authority:
             "tls.key": _pem(key),
             "ca.crt": self.certificate,
         }
+
+
+def gateway_hosts(namespace: str) -> list[str]:
+    """The names that gateways answer to: those of their Service in the system namespace, and a port-forward's."""
+    service = f"{GATEWAY}.{namespace}"
+    return ["localhost", GATEWAY, service, f"{service}.svc", f"{service}.svc.cluster.local"]
 
 
 def computer_host(namespace: str, computer: str) -> str:

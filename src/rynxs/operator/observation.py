@@ -83,6 +83,12 @@ def pods_of(uid: str, objects: Iterable[Object]) -> list[Pod]:
     return sorted(mine, key=lambda pod: (pod.number, pod.name))[-MOST_PODS:]
 
 
+def is_ready(item: Object) -> bool:
+    """Whether Kubernetes says that the pod is ready."""
+    conditions = (item.get("status") or {}).get("conditions") or ()
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
 def digest(value: Any) -> str:
     """What a thing was made from, in a word."""
     return hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()[:16]
@@ -114,7 +120,7 @@ def _pod(item: Object) -> Pod:
         state = "Leaving"
     elif status.get("phase") in ("Failed", "Succeeded"):
         state = "Ended"
-    elif any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions") or ()):
+    elif is_ready(item):
         state = "Ready"
     return Pod(
         name=metadata["name"],

@@ -8,17 +8,14 @@ from typing import Any, Literal, NamedTuple
 
 from rynxs.api.agent import Agent
 from rynxs.api.policy import AgentPolicy, ClusterAgentPolicy
-from rynxs.api.resource import read_resource
+from rynxs.api.resource import CLUSTER_POLICIES, POLICIES, read_resource
 from rynxs.api.selector import Selector
 from rynxs.api.shape import Misshapen, read
-from rynxs.kube.client import Client, Object, Resource
+from rynxs.kube.client import Client, Object
 from rynxs.kube.reflector import Key, Reflector
 from rynxs.kube.resource import NAMESPACES
 from rynxs.policy.engine import Engine
 from rynxs.policy.rule import BrokenPolicy, CompiledPolicy, compile_policy
-
-POLICIES = Resource("apis/rynxs.dev/v1alpha1", "agentpolicies")
-CLUSTER_POLICIES = Resource("apis/rynxs.dev/v1alpha1", "clusteragentpolicies")
 
 Standing = Literal["ok", "broken", "none"]
 

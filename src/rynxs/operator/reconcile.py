@@ -11,30 +11,26 @@ import msgspec
 
 from rynxs import __version__
 from rynxs.api.agent import Agent
-from rynxs.api.resource import read_resource
+from rynxs.api.resource import AGENTS, read_resource
 from rynxs.api.shape import Misshapen
 from rynxs.eventlog import Draft, Event, uuid7
-from rynxs.kube.client import ApiError, Client, Object, Resource
+from rynxs.kube.client import ApiError, Client, Object, selector
 from rynxs.kube.controller import Controller
 from rynxs.kube.reflector import Key, Reflector
 from rynxs.kube.resource import NETWORK_POLICIES, PODS, VOLUME_CLAIMS
 from rynxs.operator.observation import Observation, made_from, network_digest, pods_of
 from rynxs.operator.plan import Plan, StartComputer, plan, workspace_name
 from rynxs.operator.policies import Policies
-from rynxs.operator.resources import AGENT, MANAGED, network_name
+from rynxs.operator.resources import MANAGED, labels_of, network_name
 from rynxs.operator.review import Review
 from rynxs.operator.status import MOST_SAID, invalid, refused, show, status_of, time_of
 from rynxs.operator.steps import Steps
-
-AGENTS = Resource("apis/rynxs.dev/v1alpha1", "agents")
 
 REFUSED_PAUSE = 30.0
 """Seconds until a step that the API server refused is tried again."""
 
 _REFUSALS = (400, 403, 404, 413, 422)
 """Answers that stay the same until somebody changes something: no quota, no such class, a namespace that ends."""
-
-_OURS = ",".join(f"{key}={value}" for key, value in MANAGED.items())
 
 
 class Operator:
@@ -60,7 +56,7 @@ class Operator:
         self._review = Review(client, self._policies, now)
         self._agents = Reflector(client, AGENTS, changed=self._controller.queue.add)
         self._pods, self._claims, self._networks = (
-            Reflector(client, resource, labels=_OURS, changed=self._changed)
+            Reflector(client, resource, labels=selector(MANAGED), changed=self._changed)
             for resource in (PODS, VOLUME_CLAIMS, NETWORK_POLICIES)
         )
         self._watched = (self._agents, self._pods, self._claims, self._networks)
@@ -96,7 +92,7 @@ class Operator:
                 if found is None or found["metadata"].get("deletionTimestamp"):
                     return None
                 item = found
-                agent, seen = self._observe(item, await self._client.list(PODS, key[0], f"{_OURS},{AGENT}={key[1]}"))
+                agent, seen = self._observe(item, await self._client.list(PODS, key[0], selector(labels_of(key[1]))))
                 planned = plan(seen)
         except Misshapen as misshapen:
             await show(self._client, AGENTS, item, invalid(item, misshapen, time_of(self._now())))

@@ -85,7 +85,7 @@ def _network_spec(agent: Agent, settings: ComputerSettings, namespace: str) -> O
         "podSelector": {"matchLabels": {"app.kubernetes.io/name": "rynxs", "app.kubernetes.io/component": "gateway"}},
     }
     return {
-        "podSelector": {"matchLabels": _labels(agent)},
+        "podSelector": {"matchLabels": labels_of(agent.metadata.name)},
         "policyTypes": ["Ingress", "Egress"],
         "ingress": [{"from": [gateways], "ports": [{"protocol": "TCP", "port": settings.port}]}],
         "egress": [],  # said, so that applying it takes back what somebody else has added
@@ -207,15 +207,16 @@ def _object(agent: Agent, uid: str, api_version: str, kind: str, name: str, dige
         "metadata": {
             "name": name,
             "namespace": agent.metadata.namespace,
-            "labels": _labels(agent),
+            "labels": labels_of(agent.metadata.name),
             "annotations": {SPEC: digest},
             "ownerReferences": [owner],
         },
     }
 
 
-def _labels(agent: Agent) -> dict[str, str]:
-    return {**MANAGED, AGENT: agent.metadata.name}
+def labels_of(agent: str) -> dict[str, str]:
+    """What everything is labelled with that is made for the agent of that name."""
+    return {**MANAGED, AGENT: agent}
 
 
 def _environment(agent: Agent) -> list[dict[str, str]]:

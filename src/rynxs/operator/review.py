@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from rynxs.api.resource import CLUSTER_POLICIES, POLICIES
 from rynxs.kube.client import Client
 from rynxs.kube.controller import Controller
 from rynxs.kube.reflector import Key
-from rynxs.operator.policies import CLUSTER_POLICIES, POLICIES, Policies
+from rynxs.operator.policies import Policies
 from rynxs.operator.status import policy_status, show, time_of
 
 

@@ -13,7 +13,7 @@ KUBELET = 10250
 METADATA = "169.254.169.254"
 
 HEALTH = 8081
-"""Where the operator answers about its health: to anybody, also so that computers have a pod to try."""
+"""Where components answer about their health; the operator to anybody, so that computers have a pod to try."""
 
 _RESOLVER = Path("/etc/resolv.conf")
 

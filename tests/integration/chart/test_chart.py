@@ -11,7 +11,9 @@ import pytest
 import yaml
 
 import rynxs
-from rynxs.cluster.install import ANCHORED, GATEWAY, TRUST, key_secret
+from rynxs.cluster.anchors import STREAMS
+from rynxs.cluster.install import TRUST, key_secret
+from rynxs.computer.protocol import GATEWAY
 from rynxs.operator.config import Config
 from rynxs.operator.walls import HEALTH
 
@@ -129,7 +131,7 @@ def test_what_install_makes_it_may_make_and_components_find(rendering) -> None:
     rules = rules_of(rendering, "rynxs-install")
     named = {name for rule in rules for name in rule.get("resourceNames", ())}
     made = {TRUST, "rynxs-ca", "rynxs-gateway-tls", key_secret("gateway"), key_secret("operator")}
-    assert named == made | {f"rynxs-anchor-{stream}" for stream in ANCHORED}
+    assert named == made | {f"rynxs-anchor-{stream}" for stream in STREAMS}
     mounted = set()
     for name in ("rynxs-operator", "rynxs-gateway"):
         for volume in rendering.pods[name]["spec"]["volumes"]:

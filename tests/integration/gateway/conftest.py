@@ -14,24 +14,23 @@ import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
+import chartrights
 import httpx2
 import pytest
 import yaml
 from cluster import s3
 from cluster.controlplane import free_port
-from cluster.programs import program
 from lightkube import KubeConfig
 from unit.cluster.world import Pod
 
 from rynxs.cluster.anchors import ConfigMapAnchors
-from rynxs.cluster.install import Installation
+from rynxs.cluster.install import Installer
 from rynxs.eventlog import Log, Trust, verify
 from rynxs.eventlog.bucket import BucketStore, Credentials
 from rynxs.kube.client import Client
 from rynxs.kube.resource import CONFIG_MAPS, PODS, SECRETS
 from rynxs.operator.certificate import Authority
 
-CHART = Path(__file__).parents[3] / "charts" / "rynxs"
 SYSTEM = "rynxs-gateway-test"
 RUN = "import sys; from pathlib import Path; from rynxs.cli.component import _log; from rynxs.cluster import gateway\n"
 RUN += "_log(); gateway.run(Path(sys.argv[1]), gateway.Places(Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])))"
@@ -226,19 +225,10 @@ def server():
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def installed(controlplane):
     """Our kinds, and the chart's rights for the gateway; gives the gateway's token."""
-    with contextlib.suppress(subprocess.CalledProcessError):
-        controlplane.kubectl("create", "namespace", SYSTEM)
-    for crd in sorted((CHART / "files" / "crds").glob("*.yaml")):
-        controlplane.apply(crd.read_text())
-    controlplane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-    command = [str(program("helm")), "template", "rynxs", str(CHART), "--namespace", SYSTEM]
-    shown = ["--set=image.registry=registry.test", "--show-only=templates/gateway-rbac.yaml"]
-    rendered = subprocess.run([*command, *shown], check=True, capture_output=True, text=True).stdout
-    controlplane.apply(rendered)
-    return controlplane.kubectl("create", "token", "rynxs-gateway", "--namespace", SYSTEM).strip()
+    return chartrights.install(controlplane, SYSTEM, "gateway")
 
 
 @pytest.fixture
@@ -248,7 +238,7 @@ async def world(controlplane, installed, server, tmp_path):
     controlplane.apply(ROLES.format(namespace=namespace))
     controlplane.apply(POLICY.format(namespace=namespace))
     async with Client(KubeConfig.from_file(controlplane.kubeconfig).get()) as admin:
-        await Installation(admin, SYSTEM, datetime.now(UTC), print).run(first=True)
+        await Installer(admin, SYSTEM, datetime.now(UTC), print).run(first=True)
         made = World(tmp_path, controlplane, server, admin, namespace, installed)
         for resource, name, folder in (
             (SECRETS, "rynxs-ca", "ca"),

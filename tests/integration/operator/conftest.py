@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
-import subprocess
 import uuid
 from datetime import UTC, datetime
-from pathlib import Path
 
+import chartrights
 import pytest
-from cluster.programs import program
 from lightkube import KubeConfig
 from lightkube.config.models import User
 
+from rynxs.api.resource import AGENTS, CLUSTER_POLICIES, POLICIES
 from rynxs.computer.reach import Target
 from rynxs.kube.client import Client
 from rynxs.kube.reflector import Reflector
 from rynxs.kube.resource import NETWORK_POLICIES, PODS, VOLUME_CLAIMS
 from rynxs.operator.certificate import Authority
-from rynxs.operator.policies import CLUSTER_POLICIES, POLICIES
-from rynxs.operator.reconcile import AGENTS, Operator
+from rynxs.operator.reconcile import Operator
 from rynxs.operator.settings import ComputerSettings
 from rynxs.operator.steps import Steps
 
-CHART = Path(__file__).parents[3] / "charts" / "rynxs"
 SYSTEM = "rynxs-system"
 SETTINGS = ComputerSettings(image="registry.test/rynxs-computer:test", daemon_image="registry.test/rynxs-computer:test")
 PATIENCE = 20
@@ -122,31 +120,13 @@ def computer_settings():
 @pytest.fixture(scope="session")
 def rendered():
     """A function from templates of the chart to what they make."""
-    return _rendered
+    return functools.partial(chartrights.rendered, SYSTEM)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def installed(controlplane):
     """An API server with our kinds, and the chart's rights for the operator; gives the operator's token."""
-    with contextlib.suppress(subprocess.CalledProcessError):
-        controlplane.kubectl("create", "namespace", SYSTEM)
-    for crd in sorted((CHART / "files" / "crds").glob("*.yaml")):
-        controlplane.apply(crd.read_text())
-    controlplane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-    controlplane.apply(_rendered("templates/operator-rbac.yaml"))
-    return controlplane.kubectl("create", "token", "rynxs-operator", "--namespace", SYSTEM).strip()
-
-
-def _rendered(*templates):
-    command = [str(program("helm")), "template", "rynxs", str(CHART), "--namespace", SYSTEM]
-    shown = [f"--show-only={template}" for template in templates]
-    done = subprocess.run(
-        [*command, "--set=image.registry=registry.test,image.tag=test", *shown],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout
+    return chartrights.install(controlplane, SYSTEM, "operator")
 
 
 @pytest.fixture

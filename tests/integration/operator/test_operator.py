@@ -8,12 +8,11 @@ import json
 import msgspec
 import pytest
 
+from rynxs.api.resource import AGENTS, CLUSTER_POLICIES, POLICIES
 from rynxs.kube.client import ApiError
 from rynxs.kube.resource import NETWORK_POLICIES, PODS, SECRETS
 from rynxs.operator.observation import Observation
 from rynxs.operator.plan import plan
-from rynxs.operator.policies import CLUSTER_POLICIES, POLICIES
-from rynxs.operator.reconcile import AGENTS
 
 RULE = {"name": "all", "tools": ["shell_exec"], "when": "true", "effect": "Allow"}
 

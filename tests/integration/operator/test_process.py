@@ -11,8 +11,9 @@ import pytest
 from cluster import s3
 from lightkube.config.models import User
 
+from rynxs.api.resource import AGENTS
 from rynxs.cluster.anchors import ConfigMapAnchors
-from rynxs.cluster.install import CannotInstall, Installation
+from rynxs.cluster.install import CannotInstall, Installer
 from rynxs.cluster.operator import Process
 from rynxs.cluster.store import open_store
 from rynxs.eventlog import Log, LogError, Trust, verify
@@ -20,7 +21,6 @@ from rynxs.kube.client import Client
 from rynxs.kube.resource import CONFIG_MAPS, SECRETS
 from rynxs.operator import walls
 from rynxs.operator.config import Config, LogSettings
-from rynxs.operator.reconcile import AGENTS
 
 ENVIRONMENT = {
     "POD_NAME": "rynxs-operator-x",
@@ -61,7 +61,7 @@ async def installer(controlplane, config, installed, rendered, system):
 @pytest.fixture
 async def mounted(world, installer, system, tmp_path):
     """What the chart mounts into the operator, made by an installation."""
-    await Installation(installer, system, world.now(), print).run(first=True)
+    await Installer(installer, system, world.now(), print).run(first=True)
     for resource, name, folder in (
         (SECRETS, "rynxs-ca", "ca"),
         (SECRETS, "rynxs-operator-key", "key"),
@@ -150,9 +150,9 @@ async def test_a_store_that_is_not_there_is_waited_for(world, process, server, n
 
 async def test_an_installation_is_made_once(world, installer, mounted, system) -> None:
     said = []
-    await Installation(installer, system, world.now(), said.append).run(first=False)
-    await Installation(installer, system, world.now(), said.append).run(first=True)
+    await Installer(installer, system, world.now(), said.append).run(first=False)
+    await Installer(installer, system, world.now(), said.append).run(first=True)
     assert said == []
     await world.admin.delete(CONFIG_MAPS, system, "rynxs-anchor-operator")
     with pytest.raises(CannotInstall, match="rynxs-anchor-operator is missing"):
-        await Installation(installer, system, world.now(), said.append).run(first=True)
+        await Installer(installer, system, world.now(), said.append).run(first=True)

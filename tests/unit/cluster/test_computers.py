@@ -32,6 +32,18 @@ def endings(events):
     return [event.data.get("outcome", event.data.get("effect")) for event in events]
 
 
+async def abandoned(world):
+    """A pod in which an action runs whose gateway has died."""
+    pod = await world.pod()
+    pod.act = hold
+    first = await world.gateway()
+    asking = first.asking("make")
+    await pod.running.wait()
+    await first.die()
+    await asyncio.wait([asking])
+    return pod
+
+
 async def test_an_action_runs_in_the_pod_and_is_settled(world) -> None:
     pod = await world.pod()
     gateway = await world.gateway()
@@ -71,13 +83,7 @@ async def test_a_gateway_that_is_killed_does_not_end_what_runs(world) -> None:
 
 
 async def test_new_actions_run_beside_one_that_is_recovered(world) -> None:
-    pod = await world.pod()
-    pod.act = hold
-    first = await world.gateway()
-    asking = first.asking("make")
-    await pod.running.wait()
-    await first.die()
-    await asyncio.wait([asking])
+    pod = await abandoned(world)
     second = await world.gateway()
     pod.go.set()
     assert (await second.ask("other"))[-1].ending is Ending.FINISHED
@@ -116,13 +122,7 @@ async def test_who_waits_for_a_computer_is_refused_by_a_gateway_that_leaves(worl
 
 
 async def test_what_ended_while_nobody_owned_it_keeps_its_end(world) -> None:
-    pod = await world.pod()
-    pod.act = hold
-    first = await world.gateway()
-    asking = first.asking("make")
-    await pod.running.wait()
-    await first.die()
-    await asyncio.wait([asking])
+    pod = await abandoned(world)
     pod.go.set()
     await until(lambda: pod.register._ended)
     second = await world.gateway()
@@ -160,13 +160,7 @@ async def test_what_was_never_sent_is_interrupted_and_stays_unsent(world) -> Non
 
 
 async def test_only_its_agent_waits_for_a_computer_that_does_not_answer(world, caplog) -> None:
-    pod = await world.pod()
-    pod.act = hold
-    first = await world.gateway()
-    asking = first.asking("make")
-    await pod.running.wait()
-    await first.die()
-    await asyncio.wait([asking])
+    pod = await abandoned(world)
     await pod.shut()
     second = await world.gateway()
     await until(lambda: "waits for computer team-a/dev-1" in caplog.text)
@@ -182,13 +176,7 @@ TERMINATED = {"terminated": {"exitCode": 137}}
 
 @pytest.mark.parametrize("proof", ["terminated", "gone", "gone before"])
 async def test_an_action_is_interrupted_only_when_its_boot_is_over(world, proof) -> None:
-    pod = await world.pod()
-    pod.act = hold
-    first = await world.gateway()
-    asking = first.asking("make")
-    await pod.running.wait()
-    await first.die()
-    await asyncio.wait([asking])
+    pod = await abandoned(world)
     await pod.shut()
     if proof == "gone before":
         world.kubernetes.drop(PODS, "team-a", "dev-1")

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 
-from rynxs.cluster.install import ANCHORED, CannotInstall, Installation
+from rynxs.cluster.anchors import STREAMS
+from rynxs.cluster.install import CannotInstall, Installer
 from rynxs.eventlog import Signer, Trust
 from rynxs.kube.client import ApiError
 from rynxs.kube.resource import CONFIG_MAPS, SECRETS
@@ -31,7 +32,7 @@ def install(api):
 
     async def run(*, first=False, now=NOW):
         said.clear()
-        await Installation(api, "sys", now, said.append).run(first=first)
+        await Installer(api, "sys", now, said.append).run(first=first)
         return said
 
     return run
@@ -62,7 +63,7 @@ async def test_the_trust_file_is_that_of_the_keys(api, install):
         assert signer.trusted([stream]) in trust.keys
         assert signer.name == f"{component}-2026"
     assert data(api, "rynxs-trust")["ca.crt"].encode() == files(api, "rynxs-ca")["tls.crt"]
-    assert all(data(api, f"rynxs-anchor-{stream}") == {} for stream in ANCHORED)
+    assert all(data(api, f"rynxs-anchor-{stream}") == {} for stream in STREAMS)
 
 
 async def test_the_gateway_certificate(api, install):
@@ -103,7 +104,7 @@ async def test_half_of_an_installation_is_finished(api, install):
 
 async def test_two_at_once_agree(api, install):
     """A second one makes everything just before the first one creates its authority."""
-    other = Installation(api, "sys", NOW, lambda _: None)
+    other = Installer(api, "sys", NOW, lambda _: None)
     api.before["create", "secrets"] = lambda: other.run(first=True)
     said = await install(first=True)
     assert said == []
