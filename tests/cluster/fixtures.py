@@ -170,12 +170,13 @@ def restricted_namespace(cluster: Client) -> Iterator[str]:
     yield from _namespace(cluster, RESTRICTED)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def controlplane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Components]:
-    """etcd and an API server on loopback for this test process, with no controllers and no nodes.
+    """etcd and an API server on loopback for one module, with no controllers and no nodes.
 
-    So nothing makes service accounts, collects garbage or finishes the deletion of a namespace: pods are admitted
-    without a service account, and a test uses a namespace that no other uses.
+    What a module's tests leave there (agents, policies of the whole cluster) no other module meets. Nothing makes
+    service accounts, collects garbage or finishes the deletion of a namespace: pods are admitted without a service
+    account, and a test uses a namespace that no other uses.
     """
     packages.install("etcd")
     program("kube")

@@ -46,7 +46,7 @@ def said(response: httpx2.Response):
     return response.json() if response.is_success else response.json()["message"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def definitions(controlplane):
     files = [f"--filename={path}" for path in sorted(CRDS.glob("*.yaml"))]
     controlplane.kubectl("apply", "--server-side", *files)
